@@ -1,0 +1,179 @@
+"""Everything that can be done to a store, as values.
+
+Rules return Changes; ``Store.apply`` carries a list of them out in one transaction and answers one Applied for
+each, in order. A Change that does not apply (a stale receipt, a duplicate) says so in its Applied and changes
+nothing; it does not undo its neighbours.
+"""
+
+import msgspec
+
+from encola.engine.lifecycle import Outcome
+from encola.engine.message import Duration, Envelope, Instant, MessageId, QueueId
+from encola.engine.queue import Queue
+
+
+class Deduplication(msgspec.Struct, frozen=True):
+    """Accept a message only if ``key`` was not accepted on its queue in the window that ends at ``until``.
+
+    The record outlives the message: it is kept until ``until`` even when the message is deleted before.
+    """
+
+    key: str
+    until: Instant
+
+
+class Put(msgspec.Struct, frozen=True):
+    """Store a message in ``queue``, ready at ``ready_at``. Answers :class:`Stored`."""
+
+    queue: QueueId
+    envelope: Envelope
+    body: bytes
+    sent_at: Instant
+    ready_at: Instant
+    deduplication: Deduplication | None = None
+
+
+class Delete(msgspec.Struct, frozen=True):
+    """Delete a message by its receipt (rule: ``judge_delete``). Answers :class:`Outcome`."""
+
+    queue: QueueId
+    message: MessageId
+    lease: int
+    now: Instant
+    live_lease: bool = False
+
+
+class Extend(msgspec.Struct, frozen=True):
+    """Make a leased message ready at ``until`` instead (rule: ``judge_extend``). Answers :class:`Outcome`.
+
+    ``until == now`` gives it back at once. With ``uncounted`` the receive is taken back too, as if the delivery
+    had never happened (a consumer that could not be reached, a graceful stop).
+    """
+
+    queue: QueueId
+    message: MessageId
+    lease: int
+    until: Instant
+    now: Instant
+    lease_total_max: Duration
+    uncounted: bool = False
+
+
+class Move(msgspec.Struct, frozen=True):
+    """Move a delivered message to ``target`` in one step, ready at once. Answers :class:`Outcome`.
+
+    The message keeps its id and body; its receives start again at 0, every receipt is void, and ``envelope`` and
+    ``sent_at`` replace its own (retention on the target counts from there). Applies only while ``lease`` is the
+    message's newest lease.
+    """
+
+    queue: QueueId
+    message: MessageId
+    lease: int
+    target: QueueId
+    envelope: Envelope
+    sent_at: Instant
+    now: Instant
+
+
+class Resend(msgspec.Struct, frozen=True):
+    """Replace a delivered message by a new one on ``target`` (a redrive). Answers :class:`Outcome`.
+
+    As ``Put`` of ``envelope`` with the stored body, and ``Delete`` of the old, in one step.
+    """
+
+    queue: QueueId
+    message: MessageId
+    lease: int
+    target: QueueId
+    envelope: Envelope
+    now: Instant
+
+
+class Declare(msgspec.Struct, frozen=True):
+    """Create ``queue``, or replace its settings and tags if its id exists. Answers :class:`Outcome` DONE.
+
+    A ``delay`` that changes on an ordered queue is applied to its waiting messages too (SQS: retroactive on
+    FIFO queues); on a standard queue it is not.
+    """
+
+    queue: Queue
+
+
+class Drop(msgspec.Struct, frozen=True):
+    """Delete a queue with all it holds. Answers :class:`Outcome`. Takes the same time whatever it holds."""
+
+    queue: QueueId
+
+
+class Purge(msgspec.Struct, frozen=True):
+    """Delete all messages of a queue (ready, leased, delayed) and its deduplication records.
+
+    Answers :class:`Outcome`. Takes the same time whatever the queue holds: storage is freed by ``Sweep``.
+    """
+
+    queue: QueueId
+
+
+class Note(msgspec.Struct, frozen=True):
+    """Keep a small durable record (a move task, a deleted queue's name) under ``kind`` and ``key``.
+
+    ``value=None`` forgets it. Answers :class:`Outcome` DONE.
+    """
+
+    kind: str
+    key: str
+    value: bytes | None
+
+
+class Sweep(msgspec.Struct, frozen=True):
+    """Free what nobody can see any more, at most ``limit`` rows. Answers :class:`Swept`.
+
+    That is: messages sent before ``sent_before[queue]`` (retention), deduplication records whose window ended
+    before ``now``, and what purged and dropped queues held.
+    """
+
+    now: Instant
+    sent_before: dict[QueueId, Instant]
+    limit: int
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """A Put's answer. For a duplicate, the ids are those of the message that was accepted first."""
+
+    message: MessageId
+    message_id: str
+    duplicate: bool = False
+
+
+class Swept(msgspec.Struct, frozen=True):
+    """A Sweep's answer: messages removed, and whether there is more to do now."""
+
+    messages: int
+    more: bool
+
+
+Change = Put | Delete | Extend | Move | Resend | Declare | Drop | Purge | Note | Sweep
+Applied = Stored | Outcome | Swept
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Lease up to ``limit`` of the oldest ready messages of a queue.
+
+    Messages sent before ``sent_after`` are past their retention and are passed over. ``noisy`` names the groups
+    whose messages come last on a standard queue, the one to prefer among them first (see ``fairness``).
+    """
+
+    queue: QueueId
+    limit: int
+    now: Instant
+    lease_until: Instant
+    sent_after: Instant = 0
+    noisy: tuple[str, ...] = ()
+
+
+class Wakeup(msgspec.Struct, frozen=True):
+    """Messages of ``queue`` may be ready now, or at ``at``."""
+
+    queue: QueueId
+    at: Instant

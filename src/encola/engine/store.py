@@ -1,0 +1,75 @@
+"""The interface that a durable store offers: what the broker is handed.
+
+Three promises hold for every implementation and are proved by ``tests/conformance``:
+
+* ``apply`` and ``claim`` return only after what they did is durable (fsynced, or committed on the server).
+* One ``apply`` is one transaction: after a crash all of its Changes are there, or none.
+* Calls may be made concurrently; a store commits what arrives together in one go (group commit).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from encola.engine.changes import Applied, Change, Claim, Wakeup
+from encola.engine.message import Counts, Delivery, Instant, MessageId, Peek, QueueId
+from encola.engine.queue import Queue
+
+
+class StoreError(Exception):
+    """The store could not do it now; nothing of the call happened."""
+
+
+class StoreFullError(StoreError):
+    """No space (or a read-only medium): nothing was stored; works again by itself when there is room."""
+
+
+class StoreFailedError(StoreError):
+    """The medium failed in a way after which nothing may be acknowledged until the process starts anew."""
+
+
+class StoreInUseError(StoreError):
+    """Another process has this store open."""
+
+
+class Catalog(msgspec.Struct):
+    """All that a broker must know of a store when it starts: small, whatever the backlog."""
+
+    queues: list[Queue]
+    notes: dict[tuple[str, str], bytes]
+    last_instant: Instant
+    """The latest ``now`` that was ever made durable: the queue's clock never runs behind it."""
+
+
+class Store(Protocol):
+    async def open(self) -> None: ...
+    async def close(self) -> None: ...
+
+    async def apply(self, changes: Sequence[Change]) -> Sequence[Applied]:
+        """Carries out all changes in one transaction, durable on return. Raises StoreError."""
+        ...
+
+    async def claim(self, claim: Claim) -> Sequence[Delivery]:
+        """Leases the oldest ready messages, durable on return; empty when there are none. Raises StoreError."""
+        ...
+
+    async def catalog(self) -> Catalog: ...
+
+    async def next_ready(self, queue: QueueId, now: Instant) -> Instant | None:
+        """When the queue can deliver next: at most ``now`` if it can at once, None when it is empty."""
+        ...
+
+    async def browse(self, queue: QueueId, after: MessageId | None, limit: int) -> Sequence[Peek]:
+        """Messages in the order of their ids, after ``after``; leases nothing."""
+        ...
+
+    async def counts(self, queues: Sequence[QueueId], now: Instant) -> Mapping[QueueId, Counts]: ...
+
+    async def leased_by_group(self, queue: QueueId, now: Instant) -> Mapping[str, int]:
+        """Leased messages of a queue by message group ("" for those without)."""
+        ...
+
+    def watch(self, listener: Callable[[Wakeup], None]) -> None:
+        """Calls ``listener`` after each commit that may have made messages of a queue ready (now or later)."""
+        ...

@@ -1,0 +1,33 @@
+"""An HTTP request and its response as values: what a handler gets and gives."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+
+
+class Request(msgspec.Struct):
+    """One whole request.
+
+    ``target`` is the raw request target (path and query, still percent-encoded). ``headers`` has lower-case
+    names; a header that came more than once is joined with "," (RFC 9110 section 5.2).
+    """
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+    peer: str = ""
+    secure: bool = False
+
+
+class Response(msgspec.Struct):
+    """One whole response; Content-Length, Date, Server and Connection are the listener's business."""
+
+    status: int
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+"""Answers a request. The listener cancels it when the client goes away before the answer."""
