@@ -1,25 +1,54 @@
 """The broker: the face that every protocol calls.
 
-It knows the queues, the clock and who waits; it asks the engine for decisions and the store to make them
-durable. It speaks the engine's words and units (milliseconds, bytes); a protocol maps its own to these.
+It knows the queues, the clock and who waits; it asks the engine for decisions and the store to make them durable. It
+speaks the engine's words and units (milliseconds, bytes); a protocol maps its own words to these.
 """
 
+import asyncio
 from collections.abc import Sequence
 
 import msgspec
 
+from encola.broker.attempts import Attempts
+from encola.broker.chores import Chores
 from encola.broker.clock import Clock
-from encola.engine.changes import Stored
+from encola.broker.errors import (
+    PurgeInProgressError,
+    QueueDeletedRecentlyError,
+    QueueExistsError,
+    QueueGoneError,
+)
+from encola.broker.message_ids import MessageIds
+from encola.broker.moves import Moves, MoveTask
+from encola.broker.receiving import Receiving
+from encola.broker.registry import Registry
+from encola.engine.changes import Applied, Change, Declare, Deduplication, Delete, Drop, Extend, Purge, Put, Stored
 from encola.engine.lifecycle import Outcome
-from encola.engine.message import Counts, Delivery, Duration, Header, Instant, MessageId, Peek, QueueId, Receipt
-from encola.engine.queue import Address, Queue, Settings
+from encola.engine.message import (
+    Counts,
+    Delivery,
+    Duration,
+    Envelope,
+    Header,
+    Instant,
+    MessageId,
+    Peek,
+    QueueId,
+    Receipt,
+)
+from encola.engine.queue import DEDUPLICATION_WINDOW, LEASE_TOTAL_MAX, MINUTE, Address, Queue, Settings
 from encola.engine.store import Store
+
+PURGE_PAUSE: Duration = MINUTE
+
+__all__ = ["Broker", "Draft", "MoveTask"]
 
 
 class Draft(msgspec.Struct, frozen=True):
     """A message as a producer hands it in. ``delay=None`` takes the queue's.
 
-    ``deduplication_id`` is None where the queue is not ordered; the caller has applied content deduplication.
+    ``deduplication_id`` is None where nothing is to be deduplicated; the caller has applied content deduplication and
+    the scope (a key that is limited to a group contains the group).
     """
 
     body: bytes
@@ -31,55 +60,159 @@ class Draft(msgspec.Struct, frozen=True):
     properties: dict[str, str] = {}
 
 
-class MoveTask(msgspec.Struct):
-    """A redrive in the background. ``target`` None: each message goes back to the queue it came from."""
-
-    id: str
-    source: Address
-    target: Address | None
-    rate: int | None  # messages a second, None for as fast as the store allows (at most 500)
-    status: str  # RUNNING, COMPLETED, CANCELLING, CANCELLED, FAILED
-    moved: int
-    to_move: int
-    started_at: Instant
-    failure: str = ""
-
-
 class Broker:
-    def __init__(self, store: Store, clock: Clock, *, relaxed: bool = False) -> None: ...
+    """See the module. ``relaxed`` lifts the sixty-second rules of delete and purge (for development)."""
+
+    def __init__(self, store: Store, clock: Clock, *, relaxed: bool = False) -> None:
+        self._store = store
+        self._clock = clock
+        self._relaxed = relaxed
+        self._queues = Registry()
+        self._purged_at: dict[QueueId, Instant] = {}
+        self._administration = asyncio.Lock()
+        self._message_ids = MessageIds()
+        self._attempts = Attempts()
+        self._receiving = Receiving(store, clock, self._queues, self._attempts)
+        self._chores = Chores(store, clock, self._queues)
+        self._moves = Moves(store, clock, self._queues, self._message_ids)
 
     async def open(self) -> None:
         """Reads the catalog, starts the chores (retention, sweeps, move tasks)."""
+        catalog = await self._store.catalog()
+        self._clock.start_after(catalog.last_instant)
+        for queue in catalog.queues:
+            self._queues.put(queue)
+        self._store.watch(self._receiving.waiters.on_wakeup)
+        self._moves.open(catalog.notes)
+        self._chores.start()
 
     async def close(self) -> None:
         """Answers parked receives with nothing, stops the chores; the store stays open (its owner closes it)."""
+        self._receiving.close()
+        await self._moves.close()
+        await self._chores.close()
+
+    def stop_waiting(self) -> None:
+        """Answers all parked receives with nothing, and later ones at once: the first step of a graceful stop."""
+        self._receiving.close()
 
     @property
-    def clock(self) -> Clock: ...
+    def clock(self) -> Clock:
+        return self._clock
+
+    @property
+    def waiting(self) -> int:
+        """Parked receives."""
+        return len(self._receiving.waiters)
 
     # Queues -----------------------------------------------------------------------------------------
-    def find(self, address: Address) -> Queue | None: ...
+
+    def find(self, address: Address) -> Queue | None:
+        return self._queues.find(address)
+
     def queues(self, account: str | None = None) -> Sequence[Queue]:
         """Queues of an account (of all without one), by name."""
+        return self._queues.all(account)
 
     def sources_of(self, target: Address) -> Sequence[Queue]:
         """The queues whose dead-letter rule names ``target``, by name."""
+        return self._queues.sources_of(target)
 
     async def create(self, address: Address, *, ordered: bool, settings: Settings, tags: dict[str, str]) -> Queue:
-        """Raises QueueExistsError, QueueDeletedRecentlyError."""
+        """Raises QueueExistsError, QueueDeletedRecentlyError (not when ``relaxed``)."""
+        async with self._administration:
+            now = self._clock.now()
+            if self._queues.find(address) is not None:
+                raise QueueExistsError(str(address))
+            if not self._relaxed and self._queues.deleted_recently(address, now):
+                raise QueueDeletedRecentlyError(address)
+            queue = Queue(
+                id=self._queues.new_id(now),
+                address=address,
+                ordered=ordered,
+                settings=settings,
+                tags=tags,
+                created_at=now,
+                modified_at=now,
+            )
+            return await self._declare(queue)
 
     async def update(
         self, queue: Queue, *, settings: Settings | None = None, tags: dict[str, str] | None = None
     ) -> Queue:
         """Replaces settings and/or tags. Raises QueueGoneError."""
+        async with self._administration:
+            current = self._current(queue)
+            changed = msgspec.structs.replace(
+                current,
+                settings=current.settings if settings is None else settings,
+                tags=current.tags if tags is None else tags,
+                modified_at=self._clock.now() if settings is not None else current.modified_at,
+            )
+            return await self._declare(changed)
 
-    async def drop(self, queue: Queue) -> None: ...
+    async def drop(self, queue: Queue) -> None:
+        """Deletes a queue and all it holds; its parked receives end. Raises QueueGoneError."""
+        async with self._administration:
+            current = self._current(queue)
+            await self._store.apply([Drop(current.id)])
+            self._queues.remove(current, self._clock.now())
+        self._purged_at.pop(current.id, None)
+        self._receiving.forget(current.id)
+        self._chores.soon()
+
     async def purge(self, queue: Queue) -> None:
-        """Raises PurgeInProgressError (not when ``relaxed``)."""
+        """Deletes all messages of a queue. Raises PurgeInProgressError (not when ``relaxed``), QueueGoneError."""
+        async with self._administration:
+            current, now = self._current(queue), self._clock.now()
+            if not self._relaxed and now - self._purged_at.get(current.id, now - PURGE_PAUSE) < PURGE_PAUSE:
+                raise PurgeInProgressError(current.address.name)
+            await self._store.apply([Purge(current.id)])
+            self._purged_at[current.id] = now
+        self._chores.soon()
+
+    def _current(self, queue: Queue) -> Queue:
+        current = self._queues.by_id(queue.id)
+        if current is None:
+            raise QueueGoneError(str(queue.address))
+        return current
+
+    async def _declare(self, queue: Queue) -> Queue:
+        await self._store.apply([Declare(queue)])
+        self._queues.put(queue)
+        return queue
 
     # Messages ---------------------------------------------------------------------------------------
+
     async def send(self, queue: Queue, drafts: Sequence[Draft]) -> Sequence[Stored]:
-        """Durable on return; all drafts in one transaction, in order."""
+        """Durable on return; all drafts in one transaction, in order. Raises QueueGoneError."""
+        now = self._clock.now()
+        if any(draft.group for draft in drafts) and not queue.ordered:
+            self._receiving.tenants.seen(queue.id)
+        stored = await self._store.apply([self._put(queue, draft, now) for draft in drafts])
+        if Outcome.GONE in stored:
+            raise QueueGoneError(str(queue.address))
+        return stored  # type: ignore[return-value]  # a Put answers Stored, or GONE
+
+    def _put(self, queue: Queue, draft: Draft, now: Instant) -> Put:
+        key = draft.deduplication_id
+        envelope = Envelope(
+            self._message_ids.new(),
+            draft.sender,
+            draft.group,
+            key or "",
+            "",
+            draft.headers,
+            draft.properties,
+        )
+        return Put(
+            queue.id,
+            envelope,
+            draft.body,
+            now,
+            now + (queue.settings.delay if draft.delay is None else draft.delay),
+            None if key is None else Deduplication(key, now + DEDUPLICATION_WINDOW),
+        )
 
     async def receive(
         self,
@@ -92,24 +225,60 @@ class Broker:
     ) -> Sequence[Delivery]:
         """Leases up to ``limit`` messages, waiting up to ``wait`` for the first (None: the queue's settings).
 
-        Messages over their dead-letter rule's receives are moved there instead of being delivered.
-        ``attempt_id`` makes a repeated receive on an ordered queue answer the same deliveries.
-        Raises TooManyLeasedError (short polls on standard queues only), QueueGoneError.
+        Messages over their dead-letter rule's receives are moved there instead of being delivered. ``attempt_id``
+        makes a repeated receive on an ordered queue answer the same deliveries. Raises TooManyLeasedError (short
+        polls of standard queues only), QueueGoneError.
         """
+        lease = queue.settings.lease if lease is None else lease
+        wait = queue.settings.wait if wait is None else wait
+        if attempt_id is not None and queue.ordered:
+            return await self._receiving.attempt(queue, attempt_id, limit, lease, wait)
+        return await self._receiving.receive(queue, limit, lease, wait)
 
-    async def delete(self, queue: Queue, receipts: Sequence[Receipt]) -> Sequence[Outcome]: ...
+    async def delete(self, queue: Queue, receipts: Sequence[Receipt]) -> Sequence[Outcome]:
+        """Deletes deliveries; on an ordered queue their leases must still run."""
+        now, live = self._clock.now(), queue.ordered
+        return await self._settle(
+            [Delete(queue.id, receipt.message, receipt.lease, now, live) for receipt in receipts], receipts
+        )
+
     async def extend(self, queue: Queue, leases: Sequence[tuple[Receipt, Duration]]) -> Sequence[Outcome]:
         """Each message becomes ready that long from now; 0 gives it back at once."""
+        now = self._clock.now()
+        return await self._settle(
+            [
+                Extend(queue.id, receipt.message, receipt.lease, now + duration, now, LEASE_TOTAL_MAX)
+                for receipt, duration in leases
+            ],
+            [receipt for receipt, _ in leases],
+        )
 
-    async def counts(self, queue: Queue) -> Counts: ...
-    async def browse(self, queue: Queue, after: MessageId | None = None, limit: int = 100) -> Sequence[Peek]: ...
+    async def _settle(self, changes: Sequence[Change], receipts: Sequence[Receipt]) -> Sequence[Outcome]:
+        outcomes: Sequence[Applied] = await self._store.apply(changes)
+        for receipt in receipts:
+            self._attempts.void(receipt.message)
+        return outcomes  # type: ignore[return-value]  # Delete and Extend answer Outcomes
+
+    async def counts(self, queue: Queue) -> Counts:
+        """Ready, leased and delayed messages now."""
+        counts = await self._store.counts([queue.id], self._clock.now())
+        return counts.get(queue.id, Counts())
+
+    async def browse(self, queue: Queue, after: MessageId | None = None, limit: int = 100) -> Sequence[Peek]:
+        """Messages by id, without leasing any."""
+        return await self._store.browse(queue.id, after, limit)
 
     # Move tasks (redrive) ---------------------------------------------------------------------------
+
     async def start_move(self, source: Queue, target: Address | None, rate: int | None) -> MoveTask:
-        """Raises MoveTaskRunningError, TooManyMoveTasksError."""
+        """Starts a redrive of all ready messages. Raises MoveTaskRunningError, TooManyMoveTasksError."""
+        to_move = (await self.counts(source)).ready
+        return await self._moves.start(source, target, rate, to_move)
 
     async def cancel_move(self, task_id: str) -> MoveTask:
         """Raises MoveTaskNotFoundError."""
+        return await self._moves.cancel(task_id)
 
     def moves(self, source: Address) -> Sequence[MoveTask]:
         """The newest first, at most ten."""
+        return self._moves.of_source(source)
