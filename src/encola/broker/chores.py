@@ -40,14 +40,14 @@ class Chores:
 
     async def _run(self) -> None:
         while True:
+            self._soon.clear()
+            more = False
             try:
-                while await self.sweep():
-                    await asyncio.sleep(BUSY_PAUSE_SECONDS)
+                more = await self.sweep()
             except StoreError as error:
                 _log.warning("sweep put off: %s", type(error).__name__)
-            self._soon.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._soon.wait(), PAUSE_SECONDS)
+                await asyncio.wait_for(self._soon.wait(), BUSY_PAUSE_SECONDS if more else PAUSE_SECONDS)
 
     async def sweep(self) -> bool:
         """One step; answers whether there is more to do now."""
