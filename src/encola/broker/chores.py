@@ -46,8 +46,10 @@ class Chores:
                 more = await self.sweep()
             except StoreError as error:
                 _log.warning("sweep put off: %s", type(error).__name__)
+            # Not wait_for: before Python 3.12 it can swallow a cancellation that comes with the event.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._soon.wait(), BUSY_PAUSE_SECONDS if more else PAUSE_SECONDS)
+                async with asyncio.timeout(BUSY_PAUSE_SECONDS if more else PAUSE_SECONDS):
+                    await self._soon.wait()
 
     async def sweep(self) -> bool:
         """One step; answers whether there is more to do now."""

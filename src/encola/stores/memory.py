@@ -1,0 +1,340 @@
+"""The memory store: the executable specification of what a store does.
+
+Plain dictionaries, each operation at once, no care for speed or size. Nothing survives the process; all else is
+as in the durable stores, and one conformance suite holds for all. Where a durable store is clever (lanes, partitions,
+counters), this one looks at every message of the queue.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from encola.engine.changes import (
+    Applied,
+    Change,
+    Claim,
+    Declare,
+    Delete,
+    Drop,
+    Extend,
+    Move,
+    Note,
+    Purge,
+    Put,
+    Resend,
+    Stored,
+    Sweep,
+    Swept,
+    Wakeup,
+)
+from encola.engine.lanes import HEAD_LENGTH, merge, ordered_pick, ordered_ready_at
+from encola.engine.lifecycle import Outcome, State, judge_delete, judge_extend, state_of
+from encola.engine.message import (
+    Counts,
+    Delivery,
+    Envelope,
+    Instant,
+    MessageId,
+    MessageState,
+    Peek,
+    QueueId,
+)
+from encola.engine.queue import Queue
+from encola.engine.store import Catalog
+
+
+class _Stored(msgspec.Struct):
+    state: MessageState
+    envelope: Envelope
+    body: bytes
+
+
+class _Shelf(msgspec.Struct):
+    """One queue and its messages, in the order of their ids."""
+
+    queue: Queue
+    messages: dict[MessageId, _Stored] = {}
+    seen: dict[str, tuple[Instant, MessageId, str]] = {}  # deduplication: until, first message
+
+
+class MemoryStore:
+    def __init__(self) -> None:
+        self._shelves: dict[QueueId, _Shelf] = {}
+        self._notes: dict[tuple[str, str], bytes] = {}
+        self._last_id = 0
+        self._last_instant: Instant = 0
+        self._listeners: list[Callable[[Wakeup], None]] = []
+        self._wakeups: dict[QueueId, Instant] = {}
+
+    async def open(self) -> None:
+        """Nothing to do: there is no medium."""
+
+    async def close(self) -> None:
+        """Nothing to do: what was stored stays, as long as this object does."""
+
+    def watch(self, listener: Callable[[Wakeup], None]) -> None:
+        self._listeners.append(listener)
+
+    # Changes ----------------------------------------------------------------------------------------
+
+    async def apply(self, changes: Sequence[Change]) -> Sequence[Applied]:
+        applied = [self._apply(change) for change in changes]
+        wakeups, self._wakeups = self._wakeups, {}
+        for queue, at in wakeups.items():
+            for listener in self._listeners:
+                listener(Wakeup(queue, at))
+        return applied
+
+    def _apply(self, change: Change) -> Applied:
+        match change:
+            case Put():
+                return self._put(change)
+            case Delete():
+                return self._delete(change)
+            case Extend():
+                return self._extend(change)
+            case Move():
+                return self._move(change)
+            case Resend():
+                return self._resend(change)
+            case Declare():
+                return self._declare(change)
+            case Drop():
+                return Outcome.DONE if self._shelves.pop(change.queue, None) else Outcome.GONE
+            case Purge():
+                return self._purge(change)
+            case Note():
+                return self._note(change)
+            case Sweep():
+                return self._sweep(change)
+
+    def _put(self, put: Put) -> Stored | Outcome:
+        shelf = self._shelves.get(put.queue)
+        if shelf is None:
+            return Outcome.GONE
+        self._saw(put.sent_at)
+        key = put.deduplication
+        if key is not None and key.key in shelf.seen:
+            until, message, message_id = shelf.seen[key.key]
+            if until > put.sent_at:
+                return Stored(message, message_id, duplicate=True)
+        message = self._new_id()
+        state = MessageState(message, put.ready_at, 0, 0, put.sent_at, 0, 0)
+        shelf.messages[message] = _Stored(state, put.envelope, put.body)
+        if key is not None:
+            shelf.seen[key.key] = (key.until, message, put.envelope.message_id)
+        self._wake(put.queue, put.ready_at)
+        return Stored(message, put.envelope.message_id)
+
+    def _delete(self, delete: Delete) -> Outcome:
+        shelf, stored = self._find(delete.queue, delete.message)
+        self._saw(delete.now)
+        outcome = judge_delete(
+            stored.state if stored else None, delete.lease, delete.now, live_lease=delete.live_lease
+        )
+        if outcome is Outcome.DONE and shelf:
+            del shelf.messages[delete.message]
+            self._wake_group(shelf, delete.now)
+        return outcome
+
+    def _extend(self, extend: Extend) -> Outcome:
+        shelf, stored = self._find(extend.queue, extend.message)
+        self._saw(extend.now)
+        outcome = judge_extend(
+            stored.state if stored else None, extend.lease, extend.until, extend.now, extend.lease_total_max
+        )
+        if outcome is Outcome.DONE and stored and shelf:
+            stored.state.ready_at = extend.until
+            if extend.uncounted:
+                stored.state.receives -= 1
+            self._wake(extend.queue, extend.until)
+            self._wake_group(shelf, extend.now)
+        return outcome
+
+    def _move(self, move: Move) -> Outcome:
+        shelf, stored = self._find(move.queue, move.message)
+        target = self._shelves.get(move.target)
+        self._saw(move.now)
+        if stored is None or shelf is None or target is None:
+            return Outcome.GONE
+        if stored.state.lease != move.lease:
+            return Outcome.STALE
+        del shelf.messages[move.message]
+        state = MessageState(move.message, move.now, move.lease + 1, 0, move.sent_at, 0, 0)
+        target.messages[move.message] = _Stored(state, move.envelope, stored.body)
+        target.messages = dict(sorted(target.messages.items()))
+        self._wake_group(shelf, move.now)
+        self._wake(move.target, move.now)
+        return Outcome.DONE
+
+    def _resend(self, resend: Resend) -> Outcome:
+        shelf, stored = self._find(resend.queue, resend.message)
+        self._saw(resend.now)
+        if stored is None or shelf is None or resend.target not in self._shelves:
+            return Outcome.GONE
+        if stored.state.lease != resend.lease:
+            return Outcome.STALE
+        del shelf.messages[resend.message]
+        self._put(Put(resend.target, resend.envelope, stored.body, resend.now, resend.now))
+        self._wake_group(shelf, resend.now)
+        return Outcome.DONE
+
+    def _declare(self, declare: Declare) -> Outcome:
+        queue = declare.queue
+        self._saw(queue.modified_at)
+        shelf = self._shelves.get(queue.id)
+        if shelf is None:
+            self._shelves[queue.id] = _Shelf(queue)
+            return Outcome.DONE
+        if queue.ordered and queue.settings.delay != shelf.queue.settings.delay:
+            for stored in shelf.messages.values():
+                if not stored.state.leased_at:
+                    stored.state.ready_at = stored.state.sent_at + queue.settings.delay
+                    self._wake(queue.id, stored.state.ready_at)
+        shelf.queue = queue
+        return Outcome.DONE
+
+    def _purge(self, purge: Purge) -> Outcome:
+        shelf = self._shelves.get(purge.queue)
+        if shelf is None:
+            return Outcome.GONE
+        shelf.messages.clear()
+        shelf.seen.clear()
+        return Outcome.DONE
+
+    def _note(self, note: Note) -> Outcome:
+        if note.value is None:
+            self._notes.pop((note.kind, note.key), None)
+        else:
+            self._notes[note.kind, note.key] = note.value
+        return Outcome.DONE
+
+    def _sweep(self, sweep: Sweep) -> Swept:
+        self._saw(sweep.now)
+        removed = 0
+        for queue, sent_before in sweep.sent_before.items():
+            shelf = self._shelves.get(queue)
+            for stored in list(shelf.messages.values()) if shelf else ():
+                held = state_of(stored.state, sweep.now) is State.LEASED
+                if stored.state.sent_at < sent_before and not held and removed < sweep.limit and shelf:
+                    del shelf.messages[stored.state.id]
+                    removed += 1
+        for shelf in self._shelves.values():
+            shelf.seen = {key: entry for key, entry in shelf.seen.items() if entry[0] > sweep.now}
+        return Swept(removed, more=removed >= sweep.limit)
+
+    # Claims and reads -------------------------------------------------------------------------------
+
+    async def claim(self, claim: Claim) -> Sequence[Delivery]:
+        shelf = self._shelves.get(claim.queue)
+        if shelf is None:
+            return ()
+        lanes = self._lanes(shelf, sent_after=claim.sent_after)
+        if shelf.queue.ordered:
+            picked = self._pick_ordered(lanes, claim)
+        else:
+            ready = {
+                group: sorted((m for m in messages if m.ready_at <= claim.now), key=lambda m: (m.ready_at, m.id))
+                for group, messages in lanes.items()
+            }
+            picked = merge(ready, claim.limit, claim.noisy)
+        if picked:
+            self._saw(claim.now)
+        return tuple(self._lease(shelf.messages[state.id], claim) for state in picked)
+
+    def _pick_ordered(self, lanes: Mapping[str, list[MessageState]], claim: Claim) -> list[MessageState]:
+        due = []
+        for messages in lanes.values():
+            head = messages[:HEAD_LENGTH]
+            at = ordered_ready_at(head, claim.now)
+            if at is not None and at <= claim.now:
+                due.append((at, head[0].id, head))
+        picked: list[MessageState] = []
+        for _, _, head in sorted(due, key=lambda lane: lane[:2]):
+            picked += ordered_pick(head, claim.now, claim.limit - len(picked))
+        return picked
+
+    def _lease(self, stored: _Stored, claim: Claim) -> Delivery:
+        state = stored.state
+        state.lease += 1
+        state.receives += 1
+        state.ready_at = claim.lease_until
+        state.leased_at = claim.now
+        state.first_received_at = state.first_received_at or claim.now
+        return Delivery(
+            state.id,
+            state.lease,
+            state.ready_at,
+            state.receives,
+            state.sent_at,
+            state.first_received_at,
+            stored.envelope,
+            stored.body,
+        )
+
+    async def catalog(self) -> Catalog:
+        return Catalog([shelf.queue for shelf in self._shelves.values()], dict(self._notes), self._last_instant)
+
+    async def next_ready(self, queue: QueueId, now: Instant) -> Instant | None:
+        shelf = self._shelves.get(queue)
+        if shelf is None or not shelf.messages:
+            return None
+        if not shelf.queue.ordered:
+            return min(stored.state.ready_at for stored in shelf.messages.values())
+        times = [ordered_ready_at(lane[:HEAD_LENGTH], now) for lane in self._lanes(shelf).values()]
+        return min(time for time in times if time is not None)
+
+    async def browse(self, queue: QueueId, after: MessageId | None, limit: int) -> Sequence[Peek]:
+        shelf = self._shelves.get(queue)
+        found = [
+            Peek(msgspec.structs.replace(stored.state), stored.envelope, stored.body)
+            for message, stored in (shelf.messages.items() if shelf else ())
+            if after is None or message > after
+        ]
+        return found[:limit]
+
+    async def counts(self, queues: Sequence[QueueId], now: Instant) -> Mapping[QueueId, Counts]:
+        counts = {}
+        for queue in queues:
+            if queue in self._shelves:
+                states = [state_of(stored.state, now) for stored in self._shelves[queue].messages.values()]
+                counts[queue] = Counts(
+                    states.count(State.READY), states.count(State.LEASED), states.count(State.DELAYED)
+                )
+        return counts
+
+    async def leased_by_group(self, queue: QueueId, now: Instant) -> Mapping[str, int]:
+        leased: dict[str, int] = {}
+        shelf = self._shelves.get(queue)
+        for stored in shelf.messages.values() if shelf else ():
+            if state_of(stored.state, now) is State.LEASED:
+                leased[stored.envelope.group] = leased.get(stored.envelope.group, 0) + 1
+        return leased
+
+    # Helpers ----------------------------------------------------------------------------------------
+
+    def _find(self, queue: QueueId, message: MessageId) -> tuple[_Shelf | None, _Stored | None]:
+        shelf = self._shelves.get(queue)
+        return shelf, shelf.messages.get(message) if shelf else None
+
+    def _lanes(self, shelf: _Shelf, sent_after: Instant = 0) -> dict[str, list[MessageState]]:
+        lanes: dict[str, list[MessageState]] = {}
+        for stored in shelf.messages.values():
+            if stored.state.sent_at >= sent_after:
+                lanes.setdefault(stored.envelope.group, []).append(stored.state)
+        return lanes
+
+    def _new_id(self) -> MessageId:
+        self._last_id += 1
+        return MessageId(self._last_id)
+
+    def _saw(self, now: Instant) -> None:
+        self._last_instant = max(self._last_instant, now)
+
+    def _wake(self, queue: QueueId, at: Instant) -> None:
+        self._wakeups[queue] = min(at, self._wakeups.get(queue, at))
+
+    def _wake_group(self, shelf: _Shelf, now: Instant) -> None:
+        """On an ordered queue a settled message may unlock its group."""
+        if shelf.queue.ordered and shelf.messages:
+            self._wake(shelf.queue.id, now)
