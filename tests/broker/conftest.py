@@ -1,13 +1,16 @@
-"""A broker over the memory store, on a clock that the test turns."""
+"""A broker over each store, on a clock that the test turns."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
-from encola.stores.memory import MemoryStore
 
 from encola.broker.broker import Broker
 from encola.broker.clock import Clock
 from encola.engine.queue import Address, Queue, Settings
+from encola.engine.store import Store
+from encola.stores.memory import MemoryStore
+from encola.stores.sqlite import SqliteStore
 
 ACCOUNT = "111122223333"
 
@@ -33,16 +36,16 @@ def clock() -> TestClock:
     return TestClock()
 
 
-@pytest.fixture
-async def store() -> AsyncIterator[MemoryStore]:
-    store = MemoryStore()
+@pytest.fixture(params=["memory", "sqlite"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    store = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path)
     await store.open()
     yield store
     await store.close()
 
 
 @pytest.fixture
-async def broker(store: MemoryStore, clock: TestClock) -> AsyncIterator[Broker]:
+async def broker(store: Store, clock: TestClock) -> AsyncIterator[Broker]:
     broker = Broker(store, clock)
     await broker.open()
     yield broker

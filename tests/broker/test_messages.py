@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-from encola.stores.memory import MemoryStore
 
 from encola.broker.broker import Broker, Draft
 from encola.broker.errors import QueueGoneError, TooManyLeasedError
@@ -11,6 +10,7 @@ from encola.broker.lease_cap import LeaseCap
 from encola.engine.lifecycle import Outcome
 from encola.engine.message import Counts
 from encola.engine.queue import Address, DeadLetterRule
+from encola.engine.store import Store
 
 from .conftest import ACCOUNT, NewQueue, TestClock
 
@@ -167,7 +167,7 @@ async def test_the_cap_on_leased_messages(
     assert len(await broker.receive(queue, limit=10)) == 3
 
 
-async def test_the_clock_starts_no_earlier_than_the_store(store: MemoryStore) -> None:
+async def test_the_clock_starts_no_earlier_than_the_store(store: Store) -> None:
     ahead = TestClock()
     ahead.turn(3_600_000)
     first = Broker(store, ahead)

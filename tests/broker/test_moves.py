@@ -3,13 +3,13 @@
 import asyncio
 
 import pytest
-from encola.stores.memory import MemoryStore
 
 from encola.broker import moves
 from encola.broker.broker import Broker, Draft, MoveTask
 from encola.broker.clock import Clock
 from encola.broker.errors import MoveTaskNotFoundError, MoveTaskRunningError
 from encola.engine.queue import Address, DeadLetterRule, Queue
+from encola.engine.store import Store
 
 from .conftest import ACCOUNT, NewQueue
 
@@ -79,7 +79,7 @@ async def test_a_task_fails_when_its_target_is_gone(broker: Broker, new_queue: N
 
 
 async def test_a_task_goes_on_after_a_restart(
-    broker: Broker, new_queue: NewQueue, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+    broker: Broker, new_queue: NewQueue, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(moves, "STEP_LEASE", 300)
     _, dead = await dead_letters(broker, new_queue, 30)

@@ -23,10 +23,10 @@ MessageId = NewType("MessageId", int)
 
 
 class Header(msgspec.Struct, frozen=True, array_like=True):
-    """A typed value that a producer attached to a message, e.g. ``Header("Number", "42")``."""
+    """A typed value that a producer attached to a message, e.g. ``Header("Number", b"42")``; text is in UTF-8."""
 
     type: str
-    value: str | bytes
+    value: bytes
 
 
 class Envelope(msgspec.Struct, frozen=True, array_like=True):

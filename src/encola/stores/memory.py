@@ -129,9 +129,7 @@ class MemoryStore:
     def _delete(self, delete: Delete) -> Outcome:
         shelf, stored = self._find(delete.queue, delete.message)
         self._saw(delete.now)
-        outcome = judge_delete(
-            stored.state if stored else None, delete.lease, delete.now, live_lease=delete.live_lease
-        )
+        outcome = judge_delete(stored.state if stored else None, delete.lease, delete.now, live_lease=delete.live_lease)
         if outcome is Outcome.DONE and shelf:
             del shelf.messages[delete.message]
             self._wake_group(shelf, delete.now)

@@ -1,0 +1,45 @@
+"""A consistent copy of a data directory while a server works in it."""
+
+import os
+from pathlib import Path
+
+import apsw
+
+from encola.engine.store import StoreError
+from encola.stores.sqlite.connection import FILE_NAME, open_reader, store_error
+
+
+def backup(source: Path, target: Path) -> Path:
+    """Copies the database of ``source`` into ``target``; answers the new file, fsynced.
+
+    It is one snapshot: all that was acknowledged when the call began is in it. Readers do not stop the writer, so the
+    server goes on. Restoring is starting a server on ``target``. Raises StoreError when there is nothing to copy or
+    ``target`` already holds a database.
+    """
+    origin, copy = source / FILE_NAME, target / FILE_NAME
+    if not origin.is_file():
+        raise StoreError(f"no encola data in {source}")
+    if copy.exists():
+        raise StoreError(f"{target} already holds encola data")
+    target.mkdir(parents=True, exist_ok=True, mode=0o700)
+    unfinished = copy.with_suffix(".unfinished")
+    unfinished.unlink(missing_ok=True)
+    try:
+        connection = open_reader(origin)
+        connection.execute("VACUUM INTO ?", (str(unfinished),))
+        connection.close()
+    except apsw.Error as error:
+        unfinished.unlink(missing_ok=True)
+        raise store_error(error) from error
+    _fsync(unfinished)
+    unfinished.rename(copy)
+    _fsync(target)
+    return copy
+
+
+def _fsync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,224 @@
+"""Group commit: what arrives together is fsynced together.
+
+Calls run one after the other on the event loop, inside one transaction; only COMMIT, which waits for the disk, runs in
+a thread of its own. Calls that arrive meanwhile queue up and make the next transaction, so the number of fsyncs
+follows the disk and not the load. A call's future is done after its COMMIT returned, never before.
+
+    submit -> [waiting] -> _turn: BEGIN, run calls -> thread: COMMIT (fsync) -> _settle: answers go out -> _turn ...
+
+When a call raises, the transaction is rolled back and its calls run again one by one, each in a transaction of its
+own, so that only the one at fault fails. After a failed fsync nothing is acknowledged any more: the kernel may have
+dropped the pages, so the log can't be trusted until the process starts anew and recovers from what is on the disk.
+"""
+
+import asyncio
+import logging
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import apsw
+
+from encola.engine.changes import Wakeup
+from encola.engine.store import StoreError, StoreFailedError
+from encola.stores.sqlite.connection import store_error
+from encola.stores.sqlite.ledger import Ledger
+
+CALLS_MAX = 256
+BYTES_MAX = 8 * 1024 * 1024
+"""A transaction takes no more calls after this many, or this many bytes of bodies."""
+
+WAL_PAGES = 8192
+"""The log is copied into the database file when it is this long (32 MiB)."""
+
+_log = logging.getLogger("encola.store")
+
+
+class _Call:
+    __slots__ = ("argument", "future", "result", "work")
+
+    def __init__(self, work: Callable[[Any], Any], argument: Any, future: "asyncio.Future[Any]") -> None:
+        self.work = work
+        self.argument = argument
+        self.future = future
+        self.result: Any = None
+
+
+class GroupCommit:
+    """See the module. ``on_commit`` is told the queues in which something became ready, after each commit."""
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        ledger: Ledger,
+        on_commit: Callable[[Wakeup], None],
+        on_failure: Callable[[StoreFailedError], None],
+    ) -> None:
+        self._connection = connection
+        self._execute = connection.execute
+        self._ledger = ledger
+        self._on_commit = on_commit
+        self._on_failure = on_failure
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[_Call] = deque()
+        self._alone: deque[_Call] = deque()  # to be run one by one, after a call of their group had failed
+        self._busy = False  # a turn is scheduled or a COMMIT runs: the connection is not ours
+        self._failed: StoreFailedError | None = None
+        self._closed = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._wal_pages = 0
+        connection.set_wal_hook(self._note_wal)
+        self._commits: queue.SimpleQueue[list[_Call] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._commit_forever, name="encola-commit", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Callable[[Any], Any], argument: Any) -> "asyncio.Future[Any]":
+        """Runs ``work(argument)`` in the next transaction. The future raises StoreError if it was not committed."""
+        future = self._loop.create_future()
+        if self._failed is not None or self._closed:
+            future.set_exception(self._failed or StoreError("the store is closed"))
+            return future
+        self._waiting.append(_Call(work, argument, future))
+        if not self._busy:
+            self._busy = True
+            self._idle.clear()
+            self._loop.call_soon(self._turn)
+        return future
+
+    async def close(self) -> None:
+        """Commits what was submitted, then stops the thread."""
+        self._closed = True
+        await self._idle.wait()
+        self._commits.put(None)
+        await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+
+    # On the event loop ------------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        """Runs the waiting calls in one transaction and hands it to the thread for COMMIT."""
+        while self._waiting or self._alone:
+            calls = self._run_calls()
+            if calls:
+                self._commits.put(calls)
+                return
+        self._busy = False
+        self._idle.set()
+
+    def _run_calls(self) -> list[_Call]:
+        """Answers the calls that wait for COMMIT; none if nothing was written (then they are answered)."""
+        alone = bool(self._alone)
+        waiting = self._alone if alone else self._waiting
+        ledger = self._ledger
+        calls: list[_Call] = []
+        try:
+            self._execute("BEGIN IMMEDIATE")
+            ledger.begin()
+            while waiting and len(calls) < CALLS_MAX and ledger.bytes_written < BYTES_MAX:
+                call = waiting.popleft()
+                calls.append(call)
+                call.result = call.work(call.argument)
+                if alone:
+                    break
+            if ledger.dirty:
+                ledger.finish()
+                return calls
+            self._execute("ROLLBACK")
+        except Exception as error:
+            self._undo()
+            self._refuse(calls or [waiting.popleft()], error)
+            return []
+        self._answer(calls)
+        return []
+
+    def _refuse(self, calls: list[_Call], error: Exception) -> None:
+        """A transaction failed. Storage errors fail all of it; any other error is the fault of one call."""
+        if isinstance(error, apsw.Error) and not isinstance(error, apsw.ConstraintError | apsw.MismatchError):
+            self._fail(calls, store_error(error))
+        elif len(calls) == 1:
+            if not calls[0].future.done():
+                calls[0].future.set_exception(error)
+        else:
+            self._alone.extend(calls)
+
+    def _fail(self, calls: list[_Call], error: StoreError) -> None:
+        if isinstance(error, StoreFailedError) and self._failed is None:
+            self._failed = error
+            _log.critical("the storage medium failed, nothing is acknowledged any more: %s", error)
+            self._on_failure(error)
+        if self._failed is not None:
+            calls = [*calls, *self._alone, *self._waiting]
+            self._alone.clear()
+            self._waiting.clear()
+        for call in calls:
+            if not call.future.done():
+                call.future.set_exception(self._failed or error)
+
+    def _undo(self) -> None:
+        try:
+            if self._connection.in_transaction:
+                self._execute("ROLLBACK")
+            self._ledger.load()
+        except apsw.Error as error:
+            self._fail([], StoreFailedError(f"could not roll back: {error}"))
+
+    def _answer(self, calls: list[_Call]) -> None:
+        for call in calls:
+            if not call.future.done():  # a caller may have gone away meanwhile
+                call.future.set_result(call.result)
+
+    def _committed(self, calls: list[_Call], error: Exception | None) -> None:
+        """COMMIT returned: with it the answers may go out."""
+        if error is not None:
+            self._undo()
+            self._refuse(calls, error)
+            return
+        wakeups = self._ledger.wakeups
+        self._answer(calls)
+        for queue_id, at in wakeups.items():
+            self._on_commit(Wakeup(queue_id, at))
+
+    def _checkpoint_over(self, error: Exception | None) -> None:
+        if error is not None:
+            mapped = store_error(error) if isinstance(error, apsw.Error) else StoreError(str(error))
+            if isinstance(mapped, StoreFailedError):
+                self._fail([], mapped)
+            else:  # no room to copy the log: nothing is lost, it stays in the log
+                _log.warning("checkpoint put off: %s", type(error).__name__)
+
+    # In the thread ----------------------------------------------------------------------------------
+
+    def _commit_forever(self) -> None:
+        while (calls := self._commits.get()) is not None:
+            error: Exception | None = None
+            try:
+                self._execute("COMMIT")
+            except Exception as caught:
+                error = caught
+            if error is None and self._wal_pages >= WAL_PAGES:
+                # The answers do not wait for the checkpoint, the next transaction does.
+                self._loop.call_soon_threadsafe(self._committed, calls, None)
+                self._loop.call_soon_threadsafe(self._after_checkpoint, self._checkpoint())
+            else:
+                self._loop.call_soon_threadsafe(self._after_commit, calls, error)
+
+    def _checkpoint(self) -> Exception | None:
+        try:
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except Exception as error:
+            return error
+        return None
+
+    def _note_wal(self, connection: apsw.Connection, name: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def _after_commit(self, calls: list[_Call], error: Exception | None) -> None:
+        self._committed(calls, error)
+        self._turn()
+
+    def _after_checkpoint(self, error: Exception | None) -> None:
+        self._checkpoint_over(error)
+        self._turn()

@@ -1,0 +1,71 @@
+"""Opening the database file, and what its errors mean for us."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from encola.engine.store import StoreError, StoreFailedError, StoreFullError
+
+FILE_NAME = "encola.db"
+PAGE_BYTES = 4096
+WRITER_CACHE_KIB = 64 * 1024
+READER_CACHE_KIB = 8 * 1024
+BUSY_MILLISECONDS = 10_000
+STATEMENTS_CACHED = 200
+
+Execute = Callable[..., Any]
+"""``Connection.execute``. Its rows have the types that the tables declare, which no type checker can see."""
+
+_FSYNC_ERRORS = {
+    apsw.SQLITE_IOERR_FSYNC,
+    apsw.SQLITE_IOERR_DIR_FSYNC,
+    apsw.SQLITE_IOERR_CLOSE,
+    apsw.SQLITE_IOERR_READ,
+    apsw.SQLITE_IOERR_SHORT_READ,
+}
+
+
+def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
+    """The one connection that writes. Creates the file if it is not there."""
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    connection = _open(path, flags, vfs, WRITER_CACHE_KIB)
+    connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+    connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    connection.execute("PRAGMA synchronous = FULL")  # fsync of the log at each COMMIT: the promise
+    connection.execute("PRAGMA wal_autocheckpoint = 0")  # done by GroupCommit, which sees its errors
+    return connection
+
+
+def open_reader(path: Path, vfs: str | None = None) -> apsw.Connection:
+    """A connection that sees what is committed, and only that."""
+    connection = _open(path, apsw.SQLITE_OPEN_READWRITE, vfs, READER_CACHE_KIB)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _open(path: Path, flags: int, vfs: str | None, cache_kib: int) -> apsw.Connection:
+    connection = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=STATEMENTS_CACHED)
+    # With this build's statistics (STAT4) a range query is planned anew whenever a parameter is bound, which
+    # makes it four times as dear; a stable plan is what we want anyway.
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
+    connection.set_busy_timeout(BUSY_MILLISECONDS)
+    connection.execute(f"PRAGMA cache_size = -{cache_kib}")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection
+
+
+def store_error(error: apsw.Error) -> StoreError:
+    """What a database error means: no room (passes), a medium that can't be trusted (final), or a plain failure."""
+    if isinstance(error, apsw.FullError | apsw.ReadOnlyError | apsw.CantOpenError):
+        return StoreFullError(str(error))
+    if isinstance(error, apsw.IOError):
+        return (
+            StoreFailedError(str(error))
+            if getattr(error, "extendedresult", 0) in _FSYNC_ERRORS
+            else StoreFullError(str(error))
+        )
+    if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+        return StoreFailedError(str(error))
+    return StoreError(str(error))

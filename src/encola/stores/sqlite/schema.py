@@ -1,0 +1,73 @@
+"""The tables, and the steps that bring an older file up to date.
+
+    queue      who exists; ``doc`` is the engine's Queue. ``partition`` is where its messages are now
+    partition  one filling of a queue. Purge and drop leave the old one behind for the sweeper, in no time
+    lane       one waiting line within a partition: per message group, and the common one (name '')
+    message    the narrow row that changes with each receive
+    body       what never changes: the envelope (``meta``) and the payload (``data``)
+    dedup      deduplication ids that were accepted, until their window ends
+    note       small durable records of the broker
+    meta       schema version, the clock, the ids that were handed out
+
+Two orders are looked up in ``message``: by time within a lane (index ``message_ready``), and by id within a lane of an
+ordered queue (partial index ``message_order``). Everything else is a lookup by primary key.
+"""
+
+from collections.abc import Callable
+
+import apsw
+
+from encola.engine.store import StoreError
+
+NEVER = 2**62
+"""``lane.ready_at`` of a lane in which nothing waits."""
+
+VERSION = 1
+
+_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE queue (
+    id INTEGER PRIMARY KEY, account TEXT NOT NULL, name TEXT NOT NULL,
+    partition INTEGER NOT NULL, doc BLOB NOT NULL, UNIQUE (account, name));
+CREATE TABLE partition (
+    id INTEGER PRIMARY KEY, common_lane INTEGER NOT NULL, messages INTEGER NOT NULL);
+CREATE TABLE lane (
+    id INTEGER PRIMARY KEY, partition INTEGER NOT NULL, name TEXT NOT NULL,
+    ready_at INTEGER NOT NULL, UNIQUE (partition, name));
+CREATE INDEX lane_ready ON lane (partition, ready_at);
+CREATE TABLE message (
+    id INTEGER PRIMARY KEY, lane INTEGER NOT NULL, ready_at INTEGER NOT NULL, lease INTEGER NOT NULL,
+    receives INTEGER NOT NULL, sent_at INTEGER NOT NULL, first_received_at INTEGER NOT NULL,
+    leased_at INTEGER NOT NULL, ordered INTEGER NOT NULL);
+CREATE INDEX message_ready ON message (lane, ready_at);
+CREATE INDEX message_order ON message (lane, id) WHERE ordered = 1;
+CREATE TABLE body (id INTEGER PRIMARY KEY, meta BLOB NOT NULL, data BLOB NOT NULL);
+CREATE TABLE dedup (
+    partition INTEGER NOT NULL, key TEXT NOT NULL, message INTEGER NOT NULL, message_id TEXT NOT NULL,
+    expires_at INTEGER NOT NULL, PRIMARY KEY (partition, key)) WITHOUT ROWID;
+CREATE INDEX dedup_expiry ON dedup (expires_at);
+CREATE TABLE note (kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key))
+    WITHOUT ROWID;
+INSERT INTO meta VALUES ('clock', 0), ('ids_reserved', 0);
+"""
+
+Migration = Callable[[apsw.Connection], None]
+
+MIGRATIONS: dict[int, Migration] = {}
+"""From version n to n + 1; each runs in the transaction that also sets the new version."""
+
+
+def prepare(connection: apsw.Connection) -> None:
+    """Creates the tables in a new file, migrates an older one. Raises StoreError for a newer one."""
+    version = connection.pragma("user_version")
+    if version > VERSION:
+        raise StoreError(f"the data was written by a newer encola (schema {version}, this one knows {VERSION})")
+    if version == VERSION:
+        return
+    with connection:
+        if version == 0:
+            connection.execute(_TABLES)
+        else:
+            for step in range(version, VERSION):
+                MIGRATIONS[step](connection)
+        connection.execute(f"PRAGMA user_version = {VERSION}")

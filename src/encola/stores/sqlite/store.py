@@ -1,0 +1,121 @@
+"""The embedded store: one SQLite file, fsynced before each answer."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+from encola.engine.changes import Applied, Change, Claim, Wakeup
+from encola.engine.message import Counts, Delivery, Instant, MessageId, Peek, QueueId
+from encola.engine.store import Catalog, StoreError, StoreFailedError
+from encola.stores.sqlite.claimer import Claimer
+from encola.stores.sqlite.commit import GroupCommit
+from encola.stores.sqlite.connection import FILE_NAME, open_reader, open_writer, store_error
+from encola.stores.sqlite.lanes import Lanes
+from encola.stores.sqlite.ledger import Ledger
+from encola.stores.sqlite.lock import DirectoryLock
+from encola.stores.sqlite.reader import Reader
+from encola.stores.sqlite.schema import prepare
+from encola.stores.sqlite.writer import Writer
+
+Result = TypeVar("Result")
+
+
+class SqliteStore:
+    """A store in ``directory``, which it owns while it is open (StoreInUseError if another process does).
+
+    ``on_failure`` is called once when the medium has failed for good (see ``commit``).
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        on_failure: Callable[[StoreFailedError], None] = lambda error: None,
+        vfs: str | None = None,
+    ) -> None:
+        self._directory = directory
+        self._on_failure = on_failure
+        self._vfs = vfs
+        self._lock = DirectoryLock(directory)
+        self._listeners: list[Callable[[Wakeup], None]] = []
+
+    async def open(self) -> None:
+        """Raises StoreInUseError, StoreError (newer schema), StoreFullError, StoreFailedError."""
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock.acquire()
+        try:
+            self._open(self._directory / FILE_NAME)
+        except apsw.Error as error:
+            self._lock.release()
+            raise store_error(error) from error
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _open(self, path: Path) -> None:
+        self._writer_connection = open_writer(path, self._vfs)
+        prepare(self._writer_connection)
+        self._ledger = Ledger(self._writer_connection)
+        self._ledger.load()
+        lanes = Lanes(self._writer_connection, self._ledger)
+        self._apply = Writer(self._writer_connection, self._ledger, lanes).apply
+        self._claim = Claimer(self._writer_connection, self._ledger, lanes).claim
+        self._reader_connection = open_reader(path, self._vfs)
+        self._reader = Reader(self._reader_connection)
+        self._long_reader_connection = open_reader(path, self._vfs)
+        self._long_reader = Reader(self._long_reader_connection)
+        self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="encola-read")
+        self._group = GroupCommit(self._writer_connection, self._ledger, self._committed, self._on_failure)
+
+    async def close(self) -> None:
+        """Commits what is under way and closes the file."""
+        await self._group.close()
+        self._read_thread.shutdown()
+        for connection in (self._long_reader_connection, self._reader_connection, self._writer_connection):
+            connection.close()
+        self._lock.release()
+
+    async def apply(self, changes: Sequence[Change]) -> Sequence[Applied]:
+        applied: Sequence[Applied] = await self._group.submit(self._apply, changes)
+        return applied
+
+    async def claim(self, claim: Claim) -> Sequence[Delivery]:
+        deliveries: Sequence[Delivery] = await self._group.submit(self._claim, claim)
+        return deliveries
+
+    async def catalog(self) -> Catalog:
+        return self._reader.catalog()
+
+    async def next_ready(self, queue: QueueId, now: Instant) -> Instant | None:
+        shelf = self._ledger.shelves.get(queue)
+        return self._reader.next_ready(shelf) if shelf else None
+
+    async def browse(self, queue: QueueId, after: MessageId | None, limit: int) -> Sequence[Peek]:
+        shelf = self._ledger.shelves.get(queue)
+        return await self._read(self._long_reader.browse, shelf, after, limit) if shelf else ()
+
+    async def counts(self, queues: Sequence[QueueId], now: Instant) -> Mapping[QueueId, Counts]:
+        shelves = [(queue, self._ledger.shelves[queue]) for queue in queues if queue in self._ledger.shelves]
+        return {queue: await self._read(self._long_reader.counts, shelf, now) for queue, shelf in shelves}
+
+    async def leased_by_group(self, queue: QueueId, now: Instant) -> Mapping[str, int]:
+        shelf = self._ledger.shelves.get(queue)
+        return await self._read(self._long_reader.leased_by_group, shelf, now) if shelf else {}
+
+    def watch(self, listener: Callable[[Wakeup], None]) -> None:
+        self._listeners.append(listener)
+
+    def _committed(self, wakeup: Wakeup) -> None:
+        for listener in self._listeners:
+            listener(wakeup)
+
+    async def _read(self, read: Callable[..., Result], *arguments: Any) -> Result:
+        """A read that may take long: in a thread, so that nobody's message waits for it."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._read_thread, read, *arguments)
+        except apsw.Error as error:
+            raise StoreError(str(error)) from error

@@ -1,0 +1,246 @@
+"""Carrying out Changes, within a transaction that somebody else opens and commits.
+
+Each method reads the row it needs, asks the engine's rule, and writes. None of them waits.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import apsw
+import msgspec
+
+from encola.engine.changes import (
+    Applied,
+    Change,
+    Declare,
+    Delete,
+    Drop,
+    Extend,
+    Move,
+    Note,
+    Purge,
+    Put,
+    Resend,
+    Stored,
+    Sweep,
+)
+from encola.engine.lifecycle import Outcome, judge_delete, judge_extend
+from encola.engine.message import Instant, MessageId, MessageState, QueueId
+from encola.stores.sqlite.connection import Execute
+from encola.stores.sqlite.lanes import Lanes
+from encola.stores.sqlite.ledger import Ledger, Shelf
+from encola.stores.sqlite.schema import NEVER
+from encola.stores.sqlite.sweeper import Sweeper
+
+INSERT_MESSAGE = "INSERT INTO message VALUES (?, ?, ?, 0, 0, ?, 0, 0, ?)"
+INSERT_BODY = "INSERT INTO body VALUES (?, ?, ?)"
+STATE = "SELECT id, ready_at, lease, receives, sent_at, first_received_at, leased_at, lane FROM message WHERE id = ?"
+DELETE_MESSAGE = "DELETE FROM message WHERE id = ?"
+DELETE_BODY = "DELETE FROM body WHERE id = ?"
+FIND_DUPLICATE = "SELECT message, message_id, expires_at FROM dedup WHERE partition = ? AND key = ?"
+
+_encode_envelope = msgspec.msgpack.Encoder().encode
+_encode_queue = msgspec.msgpack.Encoder().encode
+
+
+class Writer:
+    def __init__(self, connection: apsw.Connection, ledger: Ledger, lanes: Lanes) -> None:
+        self._execute: Execute = connection.execute
+        self._connection = connection
+        self._ledger = ledger
+        self._lanes = lanes
+        self._carry_out: dict[type, Callable[[Any], Applied]] = {
+            Put: self._put,
+            Delete: self._delete,
+            Extend: self._extend,
+            Move: self._move,
+            Resend: self._resend,
+            Declare: self._declare,
+            Drop: self._drop,
+            Purge: self._purge,
+            Note: self._note,
+            Sweep: Sweeper(connection, ledger, lanes).sweep,
+        }
+
+    def apply(self, changes: Sequence[Change]) -> Sequence[Applied]:
+        carry_out = self._carry_out
+        return [carry_out[type(change)](change) for change in changes]
+
+    def _put(self, put: Put) -> Applied:
+        ledger = self._ledger
+        shelf = ledger.shelves.get(put.queue)
+        if shelf is None:
+            return Outcome.GONE
+        if put.deduplication is not None and (first := self._first(shelf, put)) is not None:
+            return first
+        message = ledger.new_id()
+        envelope = put.envelope
+        ordered = shelf.queue.ordered
+        group = envelope.group
+        lane = self._lanes.enter(shelf, group, put.ready_at) if group or ordered else shelf.common_lane
+        self._execute(INSERT_MESSAGE, (message, lane, put.ready_at, put.sent_at, ordered))
+        self._execute(INSERT_BODY, (message, _encode_envelope(envelope), put.body))
+        if put.deduplication is not None:
+            self._execute(
+                "INSERT OR REPLACE INTO dedup VALUES (?, ?, ?, ?, ?)",
+                (shelf.partition, put.deduplication.key, message, envelope.message_id, put.deduplication.until),
+            )
+        ledger.count(shelf, 1)
+        ledger.bytes_written += len(put.body)
+        ledger.saw(put.sent_at)
+        ledger.wake(put.queue, put.ready_at)
+        return Stored(message, envelope.message_id)
+
+    def _first(self, shelf: Shelf, put: Put) -> Stored | None:
+        """The message that was accepted under the same deduplication key, while its window lasts."""
+        assert put.deduplication is not None  # noqa: S101 - narrows the type, the caller has checked
+        row = self._execute(FIND_DUPLICATE, (shelf.partition, put.deduplication.key)).fetchone()
+        if row is None or row[2] <= put.sent_at:
+            return None
+        return Stored(row[0], row[1], duplicate=True)
+
+    def _find(self, queue: QueueId, message: MessageId) -> tuple[Shelf, MessageState, int] | None:
+        """A message of this queue with its lane, or None when it is gone."""
+        shelf = self._ledger.shelves.get(queue)
+        if shelf is None:
+            return None
+        row = self._execute(STATE, (message,)).fetchone()
+        if row is None or not self._lanes.belongs(row[7], shelf):
+            return None
+        return shelf, MessageState(*row[:7]), row[7]
+
+    def _delete(self, delete: Delete) -> Outcome:
+        found = self._find(delete.queue, delete.message)
+        if found is None:
+            return Outcome.GONE
+        shelf, state, lane = found
+        outcome = judge_delete(state, delete.lease, delete.now, live_lease=delete.live_lease)
+        if outcome is Outcome.DONE:
+            self._remove(shelf, lane, delete.message, delete.now)
+        return outcome
+
+    def _remove(self, shelf: Shelf, lane: int, message: MessageId, now: Instant) -> None:
+        self._execute(DELETE_MESSAGE, (message,))
+        self._execute(DELETE_BODY, (message,))
+        self._ledger.count(shelf, -1)
+        self._ledger.saw(now)
+        if lane != shelf.common_lane or shelf.queue.ordered:
+            self._lanes.refresh(shelf, lane, now)
+
+    def _extend(self, extend: Extend) -> Outcome:
+        found = self._find(extend.queue, extend.message)
+        if found is None:
+            return Outcome.GONE
+        shelf, state, lane = found
+        outcome = judge_extend(state, extend.lease, extend.until, extend.now, extend.lease_total_max)
+        if outcome is Outcome.DONE:
+            self._execute(
+                "UPDATE message SET ready_at = ?, receives = receives - ? WHERE id = ?",
+                (extend.until, extend.uncounted, extend.message),
+            )
+            self._ledger.dirty = True
+            self._ledger.saw(extend.now)
+            self._ledger.wake(extend.queue, extend.until)
+            self._lanes.refresh(shelf, lane, extend.now)
+        return outcome
+
+    def _move(self, move: Move) -> Outcome:
+        found = self._find(move.queue, move.message)
+        target = self._ledger.shelves.get(move.target)
+        if found is None or target is None:
+            return Outcome.GONE
+        shelf, state, lane = found
+        if state.lease != move.lease:
+            return Outcome.STALE
+        target_lane = self._lanes.enter(target, move.envelope.group, move.now)
+        self._execute(
+            "UPDATE message SET lane = ?, ready_at = ?, lease = lease + 1, receives = 0, sent_at = ?,"
+            " first_received_at = 0, leased_at = 0, ordered = ? WHERE id = ?",
+            (target_lane, move.now, move.sent_at, target.queue.ordered, move.message),
+        )
+        self._execute("UPDATE body SET meta = ? WHERE id = ?", (_encode_envelope(move.envelope), move.message))
+        self._ledger.count(shelf, -1)
+        self._ledger.count(target, 1)
+        self._ledger.saw(move.now)
+        self._ledger.wake(move.target, move.now)
+        self._lanes.refresh(shelf, lane, move.now)
+        self._lanes.refresh(target, target_lane, move.now)
+        return Outcome.DONE
+
+    def _resend(self, resend: Resend) -> Outcome:
+        found = self._find(resend.queue, resend.message)
+        if found is None or resend.target not in self._ledger.shelves:
+            return Outcome.GONE
+        shelf, state, lane = found
+        if state.lease != resend.lease:
+            return Outcome.STALE
+        (data,) = self._execute("SELECT data FROM body WHERE id = ?", (resend.message,)).fetchone()
+        self._remove(shelf, lane, resend.message, resend.now)
+        self._put(Put(resend.target, resend.envelope, data, resend.now, resend.now))
+        return Outcome.DONE
+
+    def _declare(self, declare: Declare) -> Outcome:
+        queue = declare.queue
+        ledger = self._ledger
+        ledger.dirty = True
+        ledger.saw(queue.modified_at)
+        shelf = ledger.shelves.get(queue.id)
+        if shelf is None:
+            partition, common_lane = self._new_partition()
+            self._execute(
+                "INSERT INTO queue VALUES (?, ?, ?, ?, ?)",
+                (queue.id, queue.address.account, queue.address.name, partition, _encode_queue(queue)),
+            )
+            ledger.shelves[queue.id] = Shelf(queue, partition, common_lane, 0, False)
+            return Outcome.DONE
+        self._execute("UPDATE queue SET doc = ? WHERE id = ?", (_encode_queue(queue), queue.id))
+        earlier, shelf.queue = shelf.queue, queue
+        if queue.ordered and queue.settings.delay != earlier.settings.delay:
+            self._delay_anew(shelf)
+        return Outcome.DONE
+
+    def _delay_anew(self, shelf: Shelf) -> None:
+        """A changed delay of an ordered queue holds for what waits already. Rare, and as long as the queue."""
+        lanes = self._execute("SELECT id FROM lane WHERE partition = ?", (shelf.partition,)).fetchall()
+        for (lane,) in lanes:
+            self._execute(
+                "UPDATE message SET ready_at = sent_at + ? WHERE lane = ? AND leased_at = 0",
+                (shelf.queue.settings.delay, lane),
+            )
+            self._lanes.refresh(shelf, lane, self._ledger.clock)
+
+    def _new_partition(self) -> tuple[int, int]:
+        self._execute("INSERT INTO partition (common_lane, messages) VALUES (0, 0)")
+        partition = self._connection.last_insert_rowid()
+        self._execute("INSERT INTO lane (partition, name, ready_at) VALUES (?, '', ?)", (partition, NEVER))
+        common_lane = self._connection.last_insert_rowid()
+        self._execute("UPDATE partition SET common_lane = ? WHERE id = ?", (common_lane, partition))
+        return partition, common_lane
+
+    def _drop(self, drop: Drop) -> Outcome:
+        shelf = self._ledger.shelves.pop(drop.queue, None)
+        if shelf is None:
+            return Outcome.GONE
+        self._execute("DELETE FROM queue WHERE id = ?", (drop.queue,))
+        self._ledger.trash.append(shelf.partition)
+        self._ledger.dirty = True
+        return Outcome.DONE
+
+    def _purge(self, purge: Purge) -> Outcome:
+        shelf = self._ledger.shelves.get(purge.queue)
+        if shelf is None:
+            return Outcome.GONE
+        partition, common_lane = self._new_partition()
+        self._execute("UPDATE queue SET partition = ? WHERE id = ?", (partition, purge.queue))
+        self._ledger.trash.append(shelf.partition)
+        self._ledger.shelves[purge.queue] = Shelf(shelf.queue, partition, common_lane, 0, False)
+        self._ledger.dirty = True
+        return Outcome.DONE
+
+    def _note(self, note: Note) -> Outcome:
+        self._ledger.dirty = True
+        if note.value is None:
+            self._execute("DELETE FROM note WHERE kind = ? AND key = ?", (note.kind, note.key))
+        else:
+            self._execute("INSERT OR REPLACE INTO note VALUES (?, ?, ?)", (note.kind, note.key, note.value))
+        return Outcome.DONE
