@@ -6,8 +6,9 @@ shell-style (``*``, ``?``, ``[abc]``); actions compare without regard to case an
 
 import base64
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 import msgspec
 
@@ -57,9 +58,8 @@ class Credential(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             f"name={self.name!r}, actions={self.actions!r}, queues={self.queues!r})"
         )
 
-    def __rich_repr__(self) -> Iterator[tuple[str, object]]:
-        for field in self.__struct_fields__:
-            yield field, "..." if field == "secret_key" else getattr(self, field)
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [(name, "..." if name == "secret_key" else getattr(self, name)) for name in self.__struct_fields__]
 
 
 class Identity(msgspec.Struct, frozen=True):

@@ -16,8 +16,6 @@ import time
 from collections.abc import Callable, Sequence
 from urllib.parse import parse_qsl
 
-import msgspec
-
 from encola.protocols.aws.credentials import DEFAULT_REGION, Credential, Identity, anyone, identity_of
 from encola.protocols.aws.errors import AuthError, incomplete, mismatch, missing_token, unknown_key
 from encola.protocols.aws.sigv4 import (
@@ -25,6 +23,7 @@ from encola.protocols.aws.sigv4 import (
     QUERY_PAIRS_MAX,
     UNSIGNED_PAYLOAD,
     Claim,
+    SigningKey,
     canonical_headers,
     canonical_path,
     canonical_query,
@@ -32,8 +31,6 @@ from encola.protocols.aws.sigv4 import (
     claim_of_header,
     claim_of_query,
     seconds_of_stamp,
-    signature,
-    signing_key,
     stamp_of_date_header,
     stamp_of_seconds,
 )
@@ -53,7 +50,7 @@ class _Grant:
 
     __slots__ = ("identity", "key", "names", "names_text", "scope", "signs_target")
 
-    def __init__(self, claim: Claim, identity: Identity | None, key: bytes) -> None:
+    def __init__(self, claim: Claim, identity: Identity | None, key: SigningKey) -> None:
         self.identity = identity
         self.key = key
         self.names = claim.signed_headers
@@ -136,7 +133,7 @@ class Authenticator:
         credential = self._credentials.get(claim.access_key)
         secret = credential.secret_key if credential else self._nobody
         identity = identity_of(credential, claim.region) if credential else None
-        return _Grant(claim, identity, signing_key(secret, claim))
+        return _Grant(claim, identity, SigningKey(secret, claim))
 
     def _prove(self, grant: _Grant, request: Request, given: str) -> None:
         headers = request.headers
@@ -163,7 +160,7 @@ class Authenticator:
         except KeyError:
             raise (mismatch() if grant.identity else unknown_key()) from None
         canonical = f"{request.method}\n{path}\n{query}\n{lines}\n{grant.names_text}\n{digest}"
-        expected = signature(grant.key, stamp, grant.scope, canonical)
+        expected = grant.key.sign(stamp, grant.scope, canonical)
         if not hmac.compare_digest(expected.encode(), given.encode()) or grant.identity is None:
             raise mismatch() if grant.identity else unknown_key()
 

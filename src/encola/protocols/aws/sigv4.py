@@ -26,6 +26,7 @@ QUERY_PAIRS_MAX = 1000  # of a query that is canonicalized
 EMPTY_DIGEST = hashlib.sha256(b"").hexdigest()
 
 _SAFE = "-_.~"  # besides letters and digits: RFC 3986's unreserved characters
+_BLOCK_LENGTH = 64  # of SHA-256
 _STAMP_LENGTH = len("20260101T000000Z")
 
 
@@ -82,7 +83,8 @@ def _claim(credential: str, signed_headers: str, signature: str) -> Claim:
     names = tuple(signed_headers.split(";"))
     if "host" not in names:
         raise mismatch("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization header.")
-    return Claim(*parts, names, signature)
+    access_key, day, region, service, terminator = parts
+    return Claim(access_key, day, region, service, terminator, names, signature)
 
 
 def check_scope(claim: Claim, service: str) -> None:
@@ -158,15 +160,28 @@ def canonical_headers(names: tuple[str, ...], headers: Mapping[str, str]) -> str
     return lines
 
 
-def signing_key(secret: str, claim: Claim) -> bytes:
-    """The key that a secret gives for one day, region and service."""
-    key = b"AWS4" + secret.encode()
-    for part in (claim.day, claim.region, claim.service, claim.terminator):
-        key = hmac.digest(key, part.encode(), "sha256")
-    return key
+class SigningKey:
+    """The key that a secret gives for one day, region and service, ready to sign.
 
+    HMAC-SHA256 (RFC 2104) with both pads hashed beforehand: copying the two states costs half of ``hmac.digest``,
+    and the same key signs every request of a client for a day. Not a struct, so that no repr shows it.
+    """
 
-def signature(key: bytes, stamp: str, scope: str, canonical_request: str) -> str:
-    """The signature in hexadecimal digits."""
-    digest = hashlib.sha256(canonical_request.encode()).hexdigest()
-    return hmac.digest(key, f"{ALGORITHM}\n{stamp}\n{scope}\n{digest}".encode(), "sha256").hex()
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, secret: str, claim: Claim) -> None:
+        key = b"AWS4" + secret.encode()
+        for part in (claim.day, claim.region, claim.service, claim.terminator):
+            key = hmac.digest(key, part.encode(), "sha256")
+        block = key.ljust(_BLOCK_LENGTH, b"\0")
+        self._inner = hashlib.sha256(bytes([byte ^ 0x36 for byte in block]))
+        self._outer = hashlib.sha256(bytes([byte ^ 0x5C for byte in block]))
+
+    def sign(self, stamp: str, scope: str, canonical_request: str) -> str:
+        """The signature in hexadecimal digits."""
+        digest = hashlib.sha256(canonical_request.encode()).hexdigest()
+        inner = self._inner.copy()
+        inner.update(f"{ALGORITHM}\n{stamp}\n{scope}\n{digest}".encode())
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return outer.hexdigest()
