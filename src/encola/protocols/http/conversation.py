@@ -1,15 +1,16 @@
 """One connection: requests in, answers out in the same order, and an end to everything that lasts too long.
 
-The first step of a handler runs at once, within ``data_received``; only a handler that has to wait becomes a task. A
-client that closes its connection cancels its handler, so a parked poll takes no message for somebody who left.
+The first step of a handler runs at once, within ``data_received`` (see ``errand``). A client that closes its connection
+cancels its handler, so a parked poll takes no message for somebody who left.
 """
 
 import asyncio
 import logging
 from collections import deque
-from typing import Protocol
+from typing import Protocol, cast
 
 from encola.protocols.http.codec import CONTINUE, BadRequestError, Parsed, RequestParser, encode, refusal
+from encola.protocols.http.errand import Errand
 from encola.protocols.http.limits import HttpLimits
 from encola.protocols.http.message import Handler, Response
 
@@ -38,7 +39,7 @@ class Conversation(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._queue: deque[Parsed] = deque()
-        self._task: asyncio.Task[None] | None = None
+        self._errand: Errand[Response] | None = None
         self._closing = False  # no request is read any more; the connection ends after the answers
         self._parked_reading = False
         self.since = house.now()  # the moment from which the current wait counts
@@ -47,12 +48,11 @@ class Conversation(asyncio.Protocol):
     # Transport --------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the type
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one by shape, not by inheritance
         peer = transport.get_extra_info("peername")
         peer_host = peer[0] if isinstance(peer, tuple) else ""
         self._parser = RequestParser(self._house.limits, peer_host, self._house.secure)
-        transport.set_write_buffer_limits(high=self._house.limits.write_bytes_max)
+        self._transport.set_write_buffer_limits(high=self._house.limits.write_bytes_max)
         if not self._house.joined(self):
             self._send(encode(Response(503), self._house.common_headers(), close=True))
             self._end()
@@ -74,16 +74,16 @@ class Conversation(asyncio.Protocol):
             self._send(CONTINUE)
         if requests:
             self._queue.extend(requests)
-            if self._task is None:
+            if self._errand is None:
                 self._answer_next()
-            elif len(self._queue) > self._house.limits.pipelined_max and self._transport:
+            if len(self._queue) > self._house.limits.pipelined_max and self._transport:
                 self._parked_reading = True
                 self._transport.pause_reading()
 
     def eof_received(self) -> bool:
         """The client will send no more; it may still read. Answers under way are finished, parked ones ended."""
         self._closing = True
-        if self._task is None:
+        if self._errand is None:
             self._end()
         return True
 
@@ -91,8 +91,8 @@ class Conversation(asyncio.Protocol):
         self._closing = True
         self._transport = None
         self._queue.clear()
-        if self._task is not None:
-            self._task.cancel()
+        if self._errand is not None:
+            self._errand.cancel()
         self._house.left(self)
 
     def pause_writing(self) -> None:
@@ -105,37 +105,38 @@ class Conversation(asyncio.Protocol):
 
     def _answer_next(self) -> None:
         """Works off the queue until it is empty or a handler has to wait."""
-        while self._queue and self._task is None and self._transport is not None:
+        while self._queue and self._errand is None and self._transport is not None:
             parsed = self._queue.popleft()
-            task = self._loop.create_task(self._answer(parsed))
-            self._task = task
+            self._answering = parsed
+            self._errand = Errand(self._house.handler(parsed.request), self._answered)
+            self._errand.start()
         if self._parked_reading and not self._queue and self._transport is not None:
             self._parked_reading = False
             self._transport.resume_reading()
 
-    async def _answer(self, parsed: Parsed) -> None:
-        request = parsed.request
-        try:
-            response = await self._house.handler(request)
-        except Exception:
-            _log.exception("a handler failed: %s", request.method)
+    def _answered(self, response: Response | None, error: BaseException | None) -> None:
+        """The handler is through."""
+        self._errand = None
+        transport, house, parsed = self._transport, self._house, self._answering
+        if response is None:
+            if not isinstance(error, asyncio.CancelledError):
+                _log.error("a handler failed: %s", parsed.request.method, exc_info=error)
             response = INTERNAL_ERROR
-        close = not parsed.keep_alive or self._closing or self._house.stopping
-        self._task = None
-        if self._transport is None:
+        if transport is None:
             return
-        self._send(encode(response, self._house.common_headers(), close=close, head=request.method == "HEAD"))
-        self.since = self._house.now()
+        close = self._closing or house.stopping or not parsed.keep_alive
+        self._send(encode(response, house.common_headers(), close=close, head=parsed.request.method == "HEAD"))
+        self.since = house.now()
         if close:
             self._end()
         elif self._queue:
-            self._answer_next()
+            self._loop.call_soon(self._answer_next)  # not from here: a long queue must not grow the stack
 
     def _refuse(self, error: BadRequestError) -> None:
         """The rest of the input can't be understood: say so after the answers under way, and close."""
         self._closing = True
         self._queue.clear()
-        if self._task is None:
+        if self._errand is None:
             self._send(encode(refusal(error), self._house.common_headers(), close=True))
         self._end_after_answer()
 
@@ -144,7 +145,7 @@ class Conversation(asyncio.Protocol):
             self._transport.write(data)
 
     def _end_after_answer(self) -> None:
-        if self._task is None:
+        if self._errand is None:
             self._end()
 
     def _end(self) -> None:
@@ -157,14 +158,14 @@ class Conversation(asyncio.Protocol):
     @property
     def idle(self) -> bool:
         """No request under way: may be closed without anybody missing an answer."""
-        return self._task is None and not self._queue and not self._parser.started
+        return self._errand is None and not self._queue and not self._parser.started
 
     def check_patience(self, now: float) -> None:
         """Ends what lasts too long: slow senders, idle connections, clients that do not read."""
         limits = self._house.limits
         if self.write_blocked_since is not None and now - self.write_blocked_since > limits.write_seconds_max:
             self.abort()
-        elif self._closing or self._task is not None:
+        elif self._closing or self._errand is not None:
             return
         elif self._parser.started:
             if now - self.since > limits.request_seconds_max:
