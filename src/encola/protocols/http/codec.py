@@ -1,16 +1,29 @@
 """Bytes to Request, Response to bytes. No I/O, no clock.
 
-The parsing is httptools' (llhttp, in its strict mode). This file adds the limits and refuses what RFC 9112 leaves to
-the recipient and attackers use: both a length and an encoding, two different lengths, a length that is not a number.
+The parsing is httptools' (llhttp in its strict mode, which refuses bare line feeds, doubled or conflicting lengths and
+a length next to an encoding). This file adds the limits, and what RFC 9112 leaves to the recipient: one Host header,
+the absolute form of a target, trailers (dropped: nobody may add a header after a body was judged).
 """
 
+from collections.abc import Callable
 from http import HTTPStatus
-from urllib.parse import urlsplit
+from typing import Final
 
 import httptools
 
 from encola.protocols.http.limits import HttpLimits
 from encola.protocols.http.message import Request, Response
+
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+_ONCE: Final = frozenset({"authorization", "content-length", "content-type", "host", "transfer-encoding", "x-amz-date"})
+_PLAIN: Final = (("Content-Type", "text/plain; charset=utf-8"),)
+_STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+_BODILESS: Final = frozenset({204, 304})
+
+SPELLINGS_MAX: Final = 1024  # lists of header names that are remembered, and the longest
+SPELLING_BYTES_MAX: Final = 1024
+_spellings: dict[bytes, tuple[str, ...]] = {}
 
 
 class BadRequestError(Exception):
@@ -22,146 +35,277 @@ class BadRequestError(Exception):
 
 
 class Parsed:
-    """A whole request, and whether its connection may be used again after the answer."""
+    """A whole request, whether its connection lives on, and whether the client must be told so (HTTP/1.0)."""
 
-    __slots__ = ("keep_alive", "request")
+    __slots__ = ("keep_alive", "request", "say_keep_alive")
 
-    def __init__(self, request: Request, keep_alive: bool) -> None:
+    def __init__(self, request: Request, keep_alive: bool, say_keep_alive: bool) -> None:
         self.request = request
         self.keep_alive = keep_alive
+        self.say_keep_alive = say_keep_alive
 
 
 class RequestParser:
-    """Feed it bytes as they come; take the whole requests. Raises BadRequestError, once and for all."""
+    """Feed it bytes as they come; it answers with the requests that are whole.
+
+    After an error (``error`` is set) or a request that ends its connection (``finished``) further bytes are ignored.
+    Header lines are only collected as they come and read all at once at their end: two decodings for a request.
+    """
 
     def __init__(self, limits: HttpLimits, peer: str = "", secure: bool = False) -> None:
         self._limits = limits
         self._peer = peer
         self._secure = secure
-        self._parser = httptools.HttpRequestParser(self)
+        self._head_bytes_max = limits.target_bytes_max + limits.header_bytes_max
+        # Chunk sizes and extensions are bytes too; they may not be more than the body that they carry could be.
+        self._message_bytes_max = self._head_bytes_max + 2 * limits.body_bytes_max
+        self._names: list[bytes] = []
+        self._values: list[bytes] = []
+        self.on_header = _collector(self._names, self._values)
+        self._target = b""
+        self._headers: dict[str, str] = {}
+        self._body = b""
+        self._more_body: list[bytes] = []
+        self._body_bytes = 0
         self._requests: list[Parsed] = []
+        self.error: BadRequestError | None = None
+        self.finished = False
         self.started = False  # the first byte of a request is there, its last is not
+        self.in_body = False  # its headers are there
+        self.message_bytes = 0  # what came of it up to now, but for the last read
         self.expects_continue = False
-        self._begin()
+        self._fed_bytes = 0  # more than the headers under way can have
+        self._parser = httptools.HttpRequestParser(self)
 
     def feed(self, data: bytes) -> list[Parsed]:
-        """The requests that these bytes complete."""
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            raise BadRequestError(400, "upgrades are not offered") from None
-        except httptools.HttpParserCallbackError as error:
-            cause = error.__context__
-            raise (cause if isinstance(cause, BadRequestError) else BadRequestError(400, "bad request")) from None
-        except httptools.HttpParserError:
-            raise BadRequestError(400, "not an HTTP/1.1 request") from None
-        if not self._requests:
-            # Also blank lines before a request count as a start: a trickle of them must not last for ever.
-            self.started = True
+        """The requests that these bytes complete, in order. Sets ``error`` when what follows them is none."""
+        if self.finished:
             return []
-        requests, self._requests = self._requests, []
+        self._fed_bytes = self.message_bytes + len(data)
+        rest = data
+        while rest:
+            try:
+                self._parser.feed_data(rest)
+                break
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = self._without_upgrade(rest[upgrade.args[0] :])
+            except httptools.HttpParserCallbackError as error:
+                cause = error.__context__
+                self._fail(cause if isinstance(cause, BadRequestError) else BadRequestError(400, "bad request"))
+                break
+            except httptools.HttpParserError as error:
+                # llhttp counts lengths in 64 bits and has no other way to say that one is absurd.
+                absurd = "overflow" in str(error)
+                self._fail(
+                    BadRequestError(413, "the body is too long") if absurd else BadRequestError(400, "bad syntax")
+                )
+                break
+        requests = self._requests
+        if self.started or not requests:
+            self._count(len(data))
+        if requests:
+            self._requests = []
         return requests
 
-    # What httptools calls ---------------------------------------------------------------------------
+    def close(self) -> None:
+        """Lets go of everything; the parser and this object hold each other."""
+        self.finished = True
+        del self._parser
 
-    def _begin(self) -> None:
-        self._target: list[bytes] = []
-        self._target_bytes = 0
-        self._headers: dict[str, str] = {}
-        self._header_count = 0
-        self._header_bytes = 0
-        self._body: list[bytes] = []
-        self._body_bytes = 0
+    def _count(self, size: int) -> None:
+        self.started = True  # blank lines before a request count as well: a trickle of them must not last for ever
+        self.message_bytes += size
+        if self.message_bytes > (self._message_bytes_max if self.in_body else self._head_bytes_max):
+            self._fail(BadRequestError(413 if self.in_body else 431, "the request is too long"))
+
+    def _without_upgrade(self, rest: bytes) -> bytes:
+        """Bytes that put the last request again, without its wish for another protocol, before what follows it.
+
+        RFC 9110 section 7.8 lets a server ignore an upgrade, but the parser stops at one without reading the body.
+        """
+        request = self._requests.pop().request
+        lines = [f"{name}: {value}\r\n" for name, value in request.headers.items() if name != "upgrade"]
+        self._parser = httptools.HttpRequestParser(self)
+        head = f"{request.method} {self._target.decode('latin-1')} HTTP/1.1\r\n{''.join(lines)}\r\n"
+        return head.encode() + rest
+
+    def _fail(self, error: BadRequestError) -> None:
+        if not self.finished:  # whatever follows a request with "Connection: close" is nobody's business
+            self.error = error
+            self.finished = True
+
+    # ---- what httptools calls ----
 
     def on_message_begin(self) -> None:
+        self._target = b""
         self.started = True
-        self._begin()
+        self.in_body = False
+        self.message_bytes = 0
 
     def on_url(self, url: bytes) -> None:
-        self._target_bytes += len(url)
-        if self._target_bytes > self._limits.target_bytes_max:
-            raise BadRequestError(414, "the request target is too long")
-        self._target.append(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._header_count += 1
-        self._header_bytes += len(name) + len(value)
-        limits = self._limits
-        if self._header_count > limits.headers_max or self._header_bytes > limits.header_bytes_max:
-            raise BadRequestError(431, "too many or too long headers")
-        key = name.decode("latin-1").lower()
-        text = value.decode("latin-1")
-        headers = self._headers
-        if key in headers:
-            if key in _SINGLE and headers[key] != text:
-                raise BadRequestError(400, f"two different {key} headers")
-            text = f"{headers[key]},{text}"
-        headers[key] = text
+        self._target = self._target + url if self._target else url
 
     def on_headers_complete(self) -> None:
-        headers = self._headers
+        self.in_body = True
+        limits = self._limits
+        if len(self._target) > limits.target_bytes_max:
+            raise BadRequestError(414, "the request target is too long")
+        self._headers = headers = self._read_headers()
         length = headers.get("content-length")
         if length is not None:
-            if "transfer-encoding" in headers:
-                raise BadRequestError(400, "both content-length and transfer-encoding")
-            if not length.isdigit():
-                raise BadRequestError(400, "content-length is not a number")
-            if len(length) > 18 or int(length) > self._limits.body_bytes_max:
+            if len(length) > 4 and int(length) > limits.body_bytes_max:
                 raise BadRequestError(413, "the body is too long")
+        elif "transfer-encoding" in headers:
+            self._check_chunked(headers["transfer-encoding"])
+        if "host" not in headers and self._parser.get_http_version() != "1.0":
+            raise BadRequestError(400, "no host header")
         if "expect" in headers:
             if headers["expect"].lower() != "100-continue":
                 raise BadRequestError(417, "unknown expectation")
             self.expects_continue = True
 
+    def _check_chunked(self, encoding: str) -> None:
+        if encoding.lower() != "chunked":
+            raise BadRequestError(501, "unknown transfer-encoding")
+        if self._parser.get_http_version() != "1.1":
+            raise BadRequestError(400, "transfer-encoding needs HTTP/1.1")
+
+    def _read_headers(self) -> dict[str, str]:
+        names, values = self._names, self._values
+        raw = b"\n".join(names)
+        keys = _spellings.get(raw) or _read_names(raw)
+        if len(keys) > self._limits.headers_max:
+            raise BadRequestError(431, "too many headers")
+        most = self._limits.header_bytes_max
+        if self._fed_bytes > most and len(raw) + sum(map(len, values)) > most:
+            raise BadRequestError(431, "too long headers")
+        try:
+            headers = dict(zip(keys, map(bytes.decode, map(bytes.strip, values)), strict=True))
+        except UnicodeDecodeError:
+            values[:] = [value.decode("latin-1").encode() for value in values]
+            return self._read_headers()
+        if len(headers) != len(keys):
+            headers = _merge(keys, [value.strip().decode() for value in values])
+        names.clear()
+        values.clear()
+        return headers
+
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
         if self._body_bytes > self._limits.body_bytes_max:
             raise BadRequestError(413, "the body is too long")
-        self._body.append(body)
+        if self._body:
+            self._more_body.append(body)
+        else:
+            self._body = body
+        self.expects_continue = False
 
     def on_message_complete(self) -> None:
         parser = self._parser
+        target = self._target.decode("latin-1")
+        method = parser.get_method().decode("latin-1")
+        if method == "CONNECT":
+            raise BadRequestError(405, "this is no proxy")
         body = self._body
+        if body:
+            self._body = b""
+            self._body_bytes = 0
+            if self._more_body:
+                body = b"".join([body, *self._more_body])
+                self._more_body.clear()
+        if self._names:
+            self._drop_trailers()
+        headers = self._headers
         request = Request(
-            parser.get_method().decode("latin-1"),
-            b"".join(self._target).decode("latin-1"),
-            self._headers,
-            body[0] if len(body) == 1 else b"".join(body),
+            method,
+            target if target[:1] == "/" else origin_form(target),
+            headers,
+            body,
             self._peer,
             self._secure,
         )
-        self._requests.append(Parsed(request, parser.should_keep_alive()))
+        keep_alive = parser.should_keep_alive()
+        if not keep_alive:
+            self.finished = True
+        self._requests.append(Parsed(request, keep_alive, keep_alive and "connection" in headers))
         self.started = False
         self.expects_continue = False
         if len(self._requests) > self._limits.pipelined_max:
             raise BadRequestError(429, "too many requests at once")
 
-
-_SINGLE = {"content-length", "host", "transfer-encoding"}
-
-_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
-
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-def encode(response: Response, common: str, *, close: bool = False, head: bool = False) -> bytes:
-    """The bytes of an answer. ``common`` holds ready-made header lines (Server, Date)."""
-    lines = [_STATUS_LINES.get(response.status) or f"HTTP/1.1 {response.status} \r\n", common]
-    for name, value in response.headers:
-        lines.append(f"{name}: {value}\r\n")
-    lines.append(f"Content-Length: {len(response.body)}\r\n")
-    lines.append("Connection: close\r\n\r\n" if close else "\r\n")
-    start = "".join(lines).encode("latin-1", "replace")
-    return start if head else start + response.body
+    def _drop_trailers(self) -> None:
+        if len(self._names) > self._limits.headers_max:
+            raise BadRequestError(431, "too many trailers")
+        self._names.clear()
+        self._values.clear()
 
 
-def path_of(target: str) -> str:
-    """The path of a request target, which may be in absolute form (RFC 9112, section 3.2.2)."""
-    if target.startswith("/"):
-        return target.partition("?")[0]
-    return urlsplit(target).path or "/"
+def _collector(names: list[bytes], values: list[bytes]) -> Callable[[bytes, bytes], None]:
+    # Called for every header line, so it touches nothing but the two lists.
+    add_name, add_value = names.append, values.append
+
+    def on_header(name: bytes, value: bytes) -> None:
+        add_name(name)
+        add_value(value)
+
+    return on_header
+
+
+def _read_names(raw: bytes) -> tuple[str, ...]:
+    """Names in lower case. A client sends the same list with each request, so lists of usual length are kept."""
+    names = tuple(raw.decode("latin-1").lower().split("\n")) if raw else ()
+    if len(raw) <= SPELLING_BYTES_MAX:
+        if len(_spellings) >= SPELLINGS_MAX:
+            _spellings.clear()
+        _spellings[raw] = names
+    return names
+
+
+def _merge(names: tuple[str, ...], values: list[str]) -> dict[str, str]:
+    """Headers of which some came more than once. Raises BadRequestError where that makes no sense."""
+    headers: dict[str, str] = {}
+    for name, value in zip(names, values, strict=True):
+        if name not in headers:
+            headers[name] = value
+        elif name in _ONCE:
+            raise BadRequestError(400, f"more than one {name} header")
+        else:
+            headers[name] = f"{headers[name]},{value}"
+    return headers
+
+
+def origin_form(target: str) -> str:
+    """Path and query of a target in absolute form (RFC 9112 section 3.2.2); others stay as they are."""
+    if target[:7].lower() == "http://" or target[:8].lower() == "https://":
+        rest = target.split("//", 1)[1]
+        cut = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
+        rest = rest[cut:]
+        return rest if rest.startswith("/") else "/" + rest
+    return target
+
+
+def encode(
+    response: Response, common: str, *, close: bool = False, say_keep_alive: bool = False, head: bool = False
+) -> bytes:
+    """The bytes of an answer. ``common`` holds ready-made header lines (Server, Date).
+
+    Raises ValueError when a header of the response holds a line break or another control character.
+    """
+    status, body = response.status, response.body
+    lines = "".join([f"{name}: {value}\r\n" for name, value in response.headers])
+    if lines.count("\n") != len(response.headers) or lines.count("\r") != len(response.headers):
+        raise ValueError("a header of the response holds a line break")
+    if close:
+        lines += "Connection: close\r\n"
+    elif say_keep_alive:
+        lines += "Connection: keep-alive\r\n"
+    if status not in _BODILESS:
+        lines += f"Content-Length: {len(body)}\r\n"
+    first = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"
+    start = f"{first}{common}{lines}\r\n".encode("latin-1")
+    return start if head or status in _BODILESS else start + body
 
 
 def refusal(error: BadRequestError) -> Response:
     """The plain answer to what is no request."""
-    return Response(error.status, f"{error}\n".encode(), (("Content-Type", "text/plain; charset=utf-8"),))
+    return Response(error.status, f"{error}\n".encode(), _PLAIN)

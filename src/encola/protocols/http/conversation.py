@@ -1,177 +1,216 @@
 """One connection: requests in, answers out in the same order, and an end to everything that lasts too long.
 
-The first step of a handler runs at once, within ``data_received`` (see ``errand``). A client that closes its connection
-cancels its handler, so a parked poll takes no message for somebody who left.
+    bytes -> RequestParser -> _pending -> _serve (a task while there is something to answer) -> encode -> transport
+
+One handler runs at a time; what a client pipelines waits in ``_pending``. A client that goes away cancels its handler,
+so that a parked poll takes no message for somebody who left. All waits are judged by the listener's sweep.
 """
 
 import asyncio
 import logging
+import traceback
 from collections import deque
 from typing import Protocol, cast
 
 from encola.protocols.http.codec import CONTINUE, BadRequestError, Parsed, RequestParser, encode, refusal
-from encola.protocols.http.errand import Errand
 from encola.protocols.http.limits import HttpLimits
-from encola.protocols.http.message import Handler, Response
+from encola.protocols.http.message import AccessHook, Handler, Response
 
 _log = logging.getLogger("encola.http")
 
-INTERNAL_ERROR = Response(500, b"internal error\n", (("Content-Type", "text/plain; charset=utf-8"),))
+_PLAIN = (("Content-Type", "text/plain; charset=utf-8"),)
+INTERNAL_ERROR = Response(500, b"internal error\n", _PLAIN)
+TOO_MANY_CONNECTIONS = Response(503, b"too many connections\n", _PLAIN)
 
 
 class House(Protocol):
     """What a conversation needs of the listener that it belongs to."""
 
     handler: Handler
+    access: AccessHook | None
     limits: HttpLimits
     secure: bool
     stopping: bool
+    now: float  # the loop's time, read once a sweep: good enough for waits of seconds
+    common_headers: str
 
-    def now(self) -> float: ...
-    def common_headers(self) -> str: ...
     def joined(self, conversation: "Conversation") -> bool: ...
     def left(self, conversation: "Conversation") -> None: ...
 
 
 class Conversation(asyncio.Protocol):
-    def __init__(self, house: House) -> None:
-        self._house = house
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
-        self._queue: deque[Parsed] = deque()
-        self._errand: Errand[Response] | None = None
-        self._closing = False  # no request is read any more; the connection ends after the answers
-        self._parked_reading = False
-        self.since = house.now()  # the moment from which the current wait counts
-        self.write_blocked_since: float | None = None
+    """See the module. ``house`` outlives it."""
 
-    # Transport --------------------------------------------------------------------------------------
+    def __init__(self, house: House, loop: asyncio.AbstractEventLoop) -> None:
+        self._house = house
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._pending: deque[Parsed | BadRequestError] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._ended = False  # nothing is read any more; what still comes is dropped
+        self._half_closed: asyncio.TimerHandle | None = None
+        self._reading_paused = False
+        self._in_body = False
+        self._started = False
+        self._since = house.now  # from here the current wait counts: for a request, its body, or an end
+        self._blocked_since: float | None = None
+
+    # ---- the transport ----
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one by shape, not by inheritance
+        self._transport = cast(asyncio.Transport, transport)
+        house = self._house
         peer = transport.get_extra_info("peername")
-        peer_host = peer[0] if isinstance(peer, tuple) else ""
-        self._parser = RequestParser(self._house.limits, peer_host, self._house.secure)
-        self._transport.set_write_buffer_limits(high=self._house.limits.write_bytes_max)
-        if not self._house.joined(self):
-            self._send(encode(Response(503), self._house.common_headers(), close=True))
+        self._parser = RequestParser(house.limits, peer[0] if isinstance(peer, tuple) else "", house.secure)
+        self._transport.set_write_buffer_limits(high=house.limits.write_bytes_max)
+        if not house.joined(self):
+            self._transport.write(encode(TOO_MANY_CONNECTIONS, house.common_headers, close=True))
             self._end()
 
     def data_received(self, data: bytes) -> None:
-        if self._closing:
+        if self._ended:
             return
         parser = self._parser
-        started = parser.started
-        try:
-            requests = parser.feed(data)
-        except BadRequestError as error:
-            self._refuse(error)
-            return
-        if parser.started and not started:
-            self.since = self._house.now()
-        if parser.expects_continue and not requests:
+        requests = parser.feed(data)
+        if parser.error is None and len(requests) == 1 and self._task is None and not self._pending:
+            self._started = parser.started
+            if self._blocked_since is None:
+                self._task = self._loop.create_task(self._serve(requests[0]))
+                return
+        self._take(requests)
+
+    def _take(self, requests: list[Parsed]) -> None:
+        """All that is not one whole request on a connection at rest."""
+        parser = self._parser
+        self._pending.extend(requests)
+        if parser.error is not None:
+            self._pending.append(parser.error)
+        elif parser.started and (not self._started or parser.in_body != self._in_body):
+            self._since = self._house.now
+        self._started, self._in_body = parser.started, parser.in_body
+        if parser.expects_continue and self._task is None and not self._pending and self._transport is not None:
             parser.expects_continue = False
-            self._send(CONTINUE)
-        if requests:
-            self._queue.extend(requests)
-            if self._errand is None:
-                self._answer_next()
-            if len(self._queue) > self._house.limits.pipelined_max and self._transport:
-                self._parked_reading = True
+            self._transport.write(CONTINUE)
+        self._serve_pending()
+        limits = self._house.limits
+        if self._pending and not self._reading_paused and self._transport is not None:
+            waiting = sum(len(one.request.body) for one in self._pending if isinstance(one, Parsed))
+            if len(self._pending) >= limits.pipelined_max or waiting >= limits.pipelined_bytes_max:
+                self._reading_paused = True
                 self._transport.pause_reading()
 
     def eof_received(self) -> bool:
-        """The client will send no more; it may still read. Answers under way are finished, parked ones ended."""
-        self._closing = True
-        if self._errand is None:
-            self._end()
+        """The client sends no more. A client that dies looks the same, so answers under way must be quick."""
+        if self._ended or self._task is None or self._house.secure:
+            return False
+        if self._half_closed is None:
+            self._half_closed = self._loop.call_later(self._house.limits.half_closed_seconds_max, self.abort)
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._closing = True
+        self._ended = True
         self._transport = None
-        self._queue.clear()
-        if self._errand is not None:
-            self._errand.cancel()
+        self._pending.clear()
+        self._parser.close()
+        if self._half_closed is not None:
+            self._half_closed.cancel()
+        if self._task is not None:
+            self._task.cancel()
         self._house.left(self)
 
     def pause_writing(self) -> None:
-        self.write_blocked_since = self._house.now()
+        self._blocked_since = self._house.now
 
     def resume_writing(self) -> None:
-        self.write_blocked_since = None
+        self._blocked_since = None
+        self._serve_pending()
 
-    # Answers ----------------------------------------------------------------------------------------
+    # ---- answers ----
 
-    def _answer_next(self) -> None:
-        """Works off the queue until it is empty or a handler has to wait."""
-        while self._queue and self._errand is None and self._transport is not None:
-            parsed = self._queue.popleft()
-            self._answering = parsed
-            self._errand = Errand(self._house.handler(parsed.request), self._answered)
-            self._errand.start()
-        if self._parked_reading and not self._queue and self._transport is not None:
-            self._parked_reading = False
+    def _serve_pending(self) -> None:
+        if self._pending and self._task is None and self._blocked_since is None:
+            self._task = self._loop.create_task(self._serve(self._pending.popleft()))
+
+    async def _serve(self, item: Parsed | BadRequestError) -> None:
+        """Answers this and all that waits behind it."""
+        pending = self._pending
+        while True:
+            try:
+                if isinstance(item, BadRequestError):
+                    self._refuse(item)
+                    break
+                await self._answer(item)
+            except BaseException:  # cancelled, by the client's leaving or at the end of the process
+                self._task = None
+                self.abort()
+                raise
+            if not pending or self._blocked_since is not None or self._transport is None:
+                break
+            item = pending.popleft()
+        self._task = None
+        self._rest()
+
+    async def _answer(self, parsed: Parsed) -> None:
+        house = self._house
+        request = parsed.request
+        access = house.access
+        begun = self._loop.time() if access is not None else 0.0
+        head = request.method == "HEAD"
+        say_keep_alive = parsed.say_keep_alive
+        try:
+            response = await house.handler(request)
+            close = house.stopping or not parsed.keep_alive
+            data = encode(response, house.common_headers, close=close, say_keep_alive=say_keep_alive, head=head)
+        except Exception as error:
+            _log_failure(error)
+            response = INTERNAL_ERROR
+            close = house.stopping or not parsed.keep_alive
+            data = encode(response, house.common_headers, close=close, say_keep_alive=say_keep_alive, head=head)
+        if self._transport is not None:
+            self._transport.write(data)
+            if close:
+                self._end()
+        if access is not None:
+            access(request, response, self._loop.time() - begun)
+
+    def _rest(self) -> None:
+        """Nothing is being answered: the connection waits for the client, or ends."""
+        self._since = self._house.now
+        if self._transport is None or self._pending:
+            return
+        if self._half_closed is not None:
+            self._end()
+        elif self._reading_paused:
+            self._reading_paused = False
             self._transport.resume_reading()
 
-    def _answered(self, response: Response | None, error: BaseException | None) -> None:
-        """The handler is through."""
-        self._errand = None
-        transport, house, parsed = self._transport, self._house, self._answering
-        if response is None:
-            if not isinstance(error, asyncio.CancelledError):
-                _log.error("a handler failed: %s", parsed.request.method, exc_info=error)
-            response = INTERNAL_ERROR
-        if transport is None:
-            return
-        close = self._closing or house.stopping or not parsed.keep_alive
-        self._send(encode(response, house.common_headers(), close=close, head=parsed.request.method == "HEAD"))
-        self.since = house.now()
-        if close:
-            self._end()
-        elif self._queue:
-            self._loop.call_soon(self._answer_next)  # not from here: a long queue must not grow the stack
-
     def _refuse(self, error: BadRequestError) -> None:
-        """The rest of the input can't be understood: say so after the answers under way, and close."""
-        self._closing = True
-        self._queue.clear()
-        if self._errand is None:
-            self._send(encode(refusal(error), self._house.common_headers(), close=True))
-        self._end_after_answer()
-
-    def _send(self, data: bytes) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(data)
-
-    def _end_after_answer(self) -> None:
-        if self._errand is None:
+        """Answers what is no request. Reading on for a while lets the client, which may still be sending, see why."""
+        transport = self._transport
+        self._pending.clear()
+        if transport is None or self._ended:
+            return
+        transport.write(encode(refusal(error), self._house.common_headers, close=True))
+        if transport.can_write_eof() and self._half_closed is None:
+            self._ended = True
+            transport.write_eof()
+            if self._reading_paused:
+                transport.resume_reading()
+        else:
             self._end()
 
     def _end(self) -> None:
-        self._closing = True
+        self._ended = True
+        self._pending.clear()
         if self._transport is not None:
             self._transport.close()
 
-    # The listener's sweeper -------------------------------------------------------------------------
+    # ---- the listener ----
 
     @property
     def idle(self) -> bool:
         """No request under way: may be closed without anybody missing an answer."""
-        return self._errand is None and not self._queue and not self._parser.started
-
-    def check_patience(self, now: float) -> None:
-        """Ends what lasts too long: slow senders, idle connections, clients that do not read."""
-        limits = self._house.limits
-        if self.write_blocked_since is not None and now - self.write_blocked_since > limits.write_seconds_max:
-            self.abort()
-        elif self._closing or self._errand is not None:
-            return
-        elif self._parser.started:
-            if now - self.since > limits.request_seconds_max:
-                self._refuse(BadRequestError(408, "the request took too long"))
-        elif now - self.since > limits.idle_seconds_max:
-            self._end()
+        return self._task is None and not self._pending and not self._parser.started
 
     def finish(self) -> None:
         """The server stops: idle connections end now, others after their answer."""
@@ -179,5 +218,35 @@ class Conversation(asyncio.Protocol):
             self._end()
 
     def abort(self) -> None:
+        """Ends the connection at once; a handler is cancelled."""
         if self._transport is not None:
             self._transport.abort()
+
+    def sweep(self, now: float) -> None:
+        """Ends what lasts too long: slow senders, idle connections, clients that do not read."""
+        limits = self._house.limits
+        if self._blocked_since is not None:
+            if now - self._blocked_since > limits.write_seconds_max:
+                self.abort()
+            return
+        if self._task is not None:
+            return
+        waited = now - self._since
+        parser = self._parser
+        if self._ended:
+            if waited > limits.linger_seconds_max:
+                self.abort()
+        elif not parser.started:
+            if waited > limits.idle_seconds_max:
+                self._end()
+        elif parser.in_body:
+            if waited > limits.body_seconds_max and parser.message_bytes < waited * limits.body_bytes_per_second_min:
+                self._refuse(BadRequestError(408, "the body took too long"))
+        elif waited > limits.header_seconds_max:
+            self._refuse(BadRequestError(408, "the request took too long"))
+
+
+def _log_failure(error: Exception) -> None:
+    # Neither the request nor the error's own text: both may hold what clients sent.
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    _log.error("a handler failed with %s\n%s", type(error).__name__, frames)

@@ -31,3 +31,6 @@ class Response(msgspec.Struct):
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 """Answers a request. The listener cancels it when the client goes away before the answer."""
+
+AccessHook = Callable[[Request, Response, float], None]
+"""Told of each answer, with the seconds that it took."""
