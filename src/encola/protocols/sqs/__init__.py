@@ -1,0 +1,1 @@
+"""Amazon SQS: both wire protocols, all operations, over the broker."""

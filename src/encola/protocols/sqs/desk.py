@@ -1,0 +1,81 @@
+"""What every operation needs: the broker, the options, who calls, and which queue is meant."""
+
+import msgspec
+
+from encola.broker.broker import Broker
+from encola.engine.queue import Address, Queue
+from encola.protocols.aws.identity import Identity
+from encola.protocols.http.message import Request
+from encola.protocols.sqs.access import Access
+from encola.protocols.sqs.errors import no_queue, no_resource
+from encola.protocols.sqs.naming import address_of_arn, address_of_url, arn_of, url_of
+
+ADDRESSES_MAX = 10_000
+
+
+class SqsOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """``public_url`` is the origin of queue URLs (None: what the caller used). The rest is for development."""
+
+    public_url: str | None = None
+    auto_create_queues: bool = False
+
+
+class Call(msgspec.Struct):
+    """One request: who asks, and the words in which URLs and ARNs are answered."""
+
+    identity: Identity
+    request: Request
+    base_url: str
+
+    @property
+    def region(self) -> str:
+        return self.identity.region
+
+    def url(self, address: Address) -> str:
+        return url_of(self.base_url, address)
+
+    def arn(self, address: Address) -> str:
+        return arn_of(self.identity.region, address)
+
+
+class Desk:
+    def __init__(self, broker: Broker, options: SqsOptions) -> None:
+        self.broker = broker
+        self.options = options
+        self.access = Access()
+        self._addresses: dict[tuple[str, str], Address] = {}
+
+    def call(self, identity: Identity, request: Request) -> Call:
+        base = self.options.public_url
+        if base is None:
+            host = request.headers.get("host", "localhost")
+            base = f"https://{host}" if request.secure else f"http://{host}"
+        return Call(identity, request, base)
+
+    def address(self, call: Call, url: str) -> Address:
+        """Raises SqsError (InvalidAddress)."""
+        key = (url, call.identity.account)
+        address = self._addresses.get(key)
+        if address is None:
+            address = address_of_url(url, call.identity.account)
+            if len(self._addresses) >= ADDRESSES_MAX:
+                self._addresses.clear()
+            self._addresses[key] = address
+        return address
+
+    def queue(self, call: Call, url: str, action: str) -> Queue:
+        """The queue that a URL names, if the caller may do ``action`` on it. Raises SqsError."""
+        queue = self.broker.find(self.address(call, url))
+        if queue is None:
+            raise no_queue()
+        self.access.check(call.identity, call.request, queue, action, call.region)
+        return queue
+
+    def queue_of_arn(self, call: Call, arn: str, parameter: str, action: str) -> Queue:
+        """The queue that an ARN names. Raises SqsError (ResourceNotFoundException)."""
+        address = address_of_arn(arn)
+        queue = self.broker.find(address) if address else None
+        if queue is None:
+            raise no_resource(parameter)
+        self.access.check(call.identity, call.request, queue, action, call.region)
+        return queue

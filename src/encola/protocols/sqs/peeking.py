@@ -1,0 +1,46 @@
+"""PeekMessages, an operation of ours (target ``Encola.PeekMessages``): look at messages without leasing any."""
+
+from encola.engine.lifecycle import state_of
+from encola.engine.message import MessageId, Peek
+from encola.engine.queue import Address
+from encola.protocols.sqs import shapes as s
+from encola.protocols.sqs.desk import Call, Desk
+from encola.protocols.sqs.errors import invalid_value
+from encola.protocols.sqs.receiving import attributes_of
+from encola.protocols.sqs.validate import check_range
+
+PEEKED_MAX = 100
+PEEKED_DEFAULT = 10
+
+
+async def peek_messages(desk: Desk, call: Call, request: s.PeekMessagesRequest) -> s.PeekMessagesResult:
+    """Messages in the order in which they were accepted; ``NextToken`` goes on behind the last."""
+    queue = desk.queue(call, request.QueueUrl, "PeekMessages")
+    limit = request.MaxResults
+    check_range(limit, 1, PEEKED_MAX, "MaxResults", "Must be between 1 and 100, if provided.")
+    after = None
+    if request.NextToken:
+        if not (request.NextToken.isascii() and request.NextToken.isdigit() and len(request.NextToken) <= 18):
+            raise invalid_value(request.NextToken[:100], "NextToken", "Invalid or expired next token.")
+        after = MessageId(int(request.NextToken))
+    limit = limit or PEEKED_DEFAULT
+    found = await desk.broker.browse(queue, after, limit)
+    now = desk.broker.clock.now()
+    token = str(found[-1].state.id) if len(found) == limit else None
+    return s.PeekMessagesResult([_peeked(call, peek, now) for peek in found], token)
+
+
+def _peeked(call: Call, peek: Peek, now: int) -> s.PeekedMessage:
+    envelope = peek.envelope
+    source = envelope.dead_letter_source
+    return s.PeekedMessage(
+        MessageId=envelope.message_id,
+        Body=peek.body.decode("utf-8", "replace"),
+        State=state_of(peek.state, now).value,
+        ReadyTimestamp=peek.state.ready_at,
+        SentTimestamp=peek.state.sent_at,
+        ApproximateReceiveCount=peek.state.receives,
+        MessageGroupId=envelope.group or None,
+        DeadLetterQueueSourceArn=call.arn(Address.parse(source)) if source else None,
+        MessageAttributes=attributes_of(envelope.headers) or None,
+    )

@@ -1,0 +1,155 @@
+"""SendMessage and SendMessageBatch."""
+
+import hashlib
+
+from msgspec import UNSET
+
+from encola.broker.broker import Draft
+from encola.engine.changes import Stored
+from encola.engine.queue import SECOND, Queue
+from encola.protocols.sqs import shapes as s
+from encola.protocols.sqs.checksums import md5_of, md5_of_attributes
+from encola.protocols.sqs.desk import Call, Desk
+from encola.protocols.sqs.errors import SqsError, invalid_parameter, invalid_value, missing
+from encola.protocols.sqs.validate import (
+    BATCH_BYTES_MAX,
+    check_attributes,
+    check_batch_ids,
+    check_body,
+    check_id,
+    check_system_attributes,
+    size_of,
+)
+
+DELAY_SECONDS_MAX = 900
+NOT_FOR_THIS_TYPE = "The request include parameter that is not valid for this queue type."
+NO_GROUP = "MessageGroupId"
+
+Entry = s.SendMessageRequest | s.SendMessageBatchRequestEntry
+
+
+async def send_message(desk: Desk, call: Call, request: s.SendMessageRequest) -> s.SendMessageResult:
+    queue = desk.queue(call, request.QueueUrl, "SendMessage")
+    draft = draft_of(request, queue, call.identity.user_id)
+    if size_of(draft.body, draft.headers) > queue.settings.message_bytes_max:
+        raise invalid_parameter(
+            "One or more parameters are invalid. Reason: "
+            f"Message must be shorter than {queue.settings.message_bytes_max} bytes."
+        )
+    (stored,) = await desk.broker.send(queue, (draft,))
+    return s.SendMessageResult(
+        md5_of(draft.body),
+        md5_of_attributes(draft.headers),
+        _md5_of_system(request),
+        stored.message_id,
+        _sequence_number(queue, stored),
+    )
+
+
+def draft_of(entry: Entry, queue: Queue, sender: str) -> Draft:
+    """A message as the broker takes it. Raises SqsError."""
+    body = check_body(entry.MessageBody)
+    headers = check_attributes(entry.MessageAttributes)
+    properties = {}
+    if entry.MessageSystemAttributes:
+        found = check_system_attributes(entry.MessageSystemAttributes)
+        properties = {name: header.value.decode() for name, header in found.items()}
+    group = entry.MessageGroupId
+    if group is not None:
+        check_id(group, "MessageGroupId")
+    if queue.ordered:
+        return _ordered_draft(entry, queue, Draft(body, sender, group or "", None, None, headers, properties))
+    if entry.MessageDeduplicationId is not None:
+        raise invalid_value(entry.MessageDeduplicationId[:128], "MessageDeduplicationId", NOT_FOR_THIS_TYPE)
+    delay = entry.DelaySeconds
+    if delay is not None:
+        if not 0 <= delay <= DELAY_SECONDS_MAX:
+            raise invalid_value(delay, "DelaySeconds", f"DelaySeconds must be >= 0 and <= {DELAY_SECONDS_MAX}.")
+        delay *= SECOND
+    return Draft(body, sender, group or "", None, delay, headers, properties)
+
+
+def _ordered_draft(entry: Entry, queue: Queue, draft: Draft) -> Draft:
+    """The rules of FIFO queues: a group, a deduplication id, no delay of a message's own."""
+    if not draft.group:
+        raise missing("MessageGroupId")
+    if entry.DelaySeconds:
+        raise invalid_value(entry.DelaySeconds, "DelaySeconds", NOT_FOR_THIS_TYPE)
+    given = entry.MessageDeduplicationId
+    if given is not None:
+        check_id(given, "MessageDeduplicationId")
+    elif queue.settings.content_deduplication:
+        given = hashlib.sha256(draft.body).hexdigest()
+    else:
+        raise invalid_parameter(
+            "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided "
+            "explicitly"
+        )
+    # The key says how far it reaches: an id within its group, or within the queue. No id has a NUL.
+    key = f"{draft.group}\0{given}" if queue.settings.group_deduplication else given
+    return Draft(draft.body, draft.sender, draft.group, key, None, draft.headers, draft.properties)
+
+
+def _md5_of_system(entry: Entry) -> str | None:
+    return md5_of_attributes(check_system_attributes(entry.MessageSystemAttributes))
+
+
+def _sequence_number(queue: Queue, stored: Stored) -> str | None:
+    return f"{stored.message:020}" if queue.ordered else None
+
+
+async def send_message_batch(desk: Desk, call: Call, request: s.SendMessageBatchRequest) -> s.SendMessageBatchResult:
+    queue = desk.queue(call, request.QueueUrl, "SendMessage")
+    entries = request.Entries or []
+    check_batch_ids([entry.Id for entry in entries], "SendMessageBatchRequestEntry")
+    if queue.ordered and not all(entry.MessageGroupId for entry in entries):
+        raise invalid_parameter(f"The request must contain the parameter {NO_GROUP}.")
+    accepted: list[tuple[s.SendMessageBatchRequestEntry, Draft]] = []
+    failed: list[s.BatchResultErrorEntry] = []
+    total = 0
+    for entry in entries:
+        try:
+            draft = draft_of(entry, queue, call.identity.user_id)
+        except SqsError as error:
+            failed.append(s.BatchResultErrorEntry(entry.Id, True, error.code, error.message))
+            total += len(entry.MessageBody.encode("utf-8", "replace"))
+            continue
+        size = size_of(draft.body, draft.headers)
+        total += size
+        if size > queue.settings.message_bytes_max:
+            failed.append(_too_long(entry.Id, queue))
+        else:
+            accepted.append((entry, draft))
+    if total > BATCH_BYTES_MAX:
+        raise SqsError(
+            "BatchRequestTooLong",
+            f"Batch requests cannot be longer than {BATCH_BYTES_MAX} bytes. You have sent {total} bytes.",
+        )
+    stored = await desk.broker.send(queue, [draft for _, draft in accepted]) if accepted else ()
+    return s.SendMessageBatchResult(
+        [_entry_of(queue, *pair, one) for pair, one in zip(accepted, stored, strict=True)],
+        failed or UNSET,
+    )
+
+
+def _too_long(entry_id: str, queue: Queue) -> s.BatchResultErrorEntry:
+    return s.BatchResultErrorEntry(
+        entry_id,
+        True,
+        "InvalidParameterValue",
+        "One or more parameters cannot be validated. Reason: "
+        f"Message must be shorter than {queue.settings.message_bytes_max} bytes.",
+    )
+
+
+def _entry_of(
+    queue: Queue, entry: s.SendMessageBatchRequestEntry, draft: Draft, stored: Stored
+) -> s.SendMessageBatchResultEntry:
+    return s.SendMessageBatchResultEntry(
+        entry.Id,
+        stored.message_id,
+        md5_of(draft.body),
+        md5_of_attributes(draft.headers),
+        _md5_of_system(entry),
+        _sequence_number(queue, stored),
+    )

@@ -1,0 +1,142 @@
+"""DeleteMessage, ChangeMessageVisibility and their batches."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from msgspec import UNSET
+
+from encola.engine.lifecycle import Outcome
+from encola.engine.message import Receipt
+from encola.engine.queue import SECOND, Queue
+from encola.protocols.sqs import shapes as s
+from encola.protocols.sqs.desk import Call, Desk
+from encola.protocols.sqs.errors import SqsError, invalid_value, missing
+from encola.protocols.sqs.receipts import receipt_of
+from encola.protocols.sqs.validate import check_batch_ids
+
+VISIBILITY_SECONDS_MAX = 43_200
+
+
+def _receipt(queue: Queue, handle: str) -> Receipt:
+    if not handle:
+        raise missing("ReceiptHandle")
+    receipt = receipt_of(handle, queue.id)
+    if receipt is None:
+        raise SqsError(
+            "ReceiptHandleIsInvalid", f'The input receipt handle "{handle[:1024]}" is not a valid receipt handle.'
+        )
+    return receipt
+
+
+# Deleting -------------------------------------------------------------------------------------------
+
+
+async def delete_message(desk: Desk, call: Call, request: s.DeleteMessageRequest) -> s.Empty:
+    queue = desk.queue(call, request.QueueUrl, "DeleteMessage")
+    receipt = _receipt(queue, request.ReceiptHandle)
+    (outcome,) = await desk.broker.delete(queue, (receipt,))
+    _check_deleted(queue, request.ReceiptHandle, outcome)
+    return s.Empty()
+
+
+def _check_deleted(queue: Queue, handle: str, outcome: Outcome) -> None:
+    """A standard queue answers success to a late or repeated delete; a FIFO queue refuses a late one."""
+    if queue.ordered and outcome in (Outcome.STALE, Outcome.EXPIRED):
+        raise invalid_value(handle, "ReceiptHandle", "The receipt handle has expired.")
+
+
+async def delete_message_batch(desk: Desk, call: Call, request: s.DeleteMessageBatchRequest) -> s.BatchResult:
+    queue = desk.queue(call, request.QueueUrl, "DeleteMessage")
+    entries = request.Entries or []
+    check_batch_ids([entry.Id for entry in entries], "DeleteMessageBatchRequestEntry")
+    receipts, failed = _each(entries, lambda entry: _receipt(queue, entry.ReceiptHandle))
+    outcomes = await desk.broker.delete(queue, [receipt for _, receipt in receipts]) if receipts else ()
+    return _result(receipts, outcomes, failed, lambda entry, one: _check_deleted(queue, entry.ReceiptHandle, one))
+
+
+# Visibility -----------------------------------------------------------------------------------------
+
+
+async def change_message_visibility(desk: Desk, call: Call, request: s.ChangeMessageVisibilityRequest) -> s.Empty:
+    queue = desk.queue(call, request.QueueUrl, "ChangeMessageVisibility")
+    lease = _lease(queue, request)
+    (outcome,) = await desk.broker.extend(queue, (lease,))
+    _check_extended(request, outcome)
+    return s.Empty()
+
+
+VisibilityEntry = s.ChangeMessageVisibilityRequest | s.ChangeMessageVisibilityBatchRequestEntry
+
+
+def _lease(queue: Queue, entry: VisibilityEntry) -> tuple[Receipt, int]:
+    receipt = _receipt(queue, entry.ReceiptHandle)
+    seconds = entry.VisibilityTimeout
+    if seconds is None:
+        raise missing("VisibilityTimeout")
+    if not 0 <= seconds <= VISIBILITY_SECONDS_MAX:
+        raise invalid_value(seconds, "VisibilityTimeout", "Must be >= 0 and <= 43200.")
+    return receipt, seconds * SECOND
+
+
+def _check_extended(entry: VisibilityEntry, outcome: Outcome) -> None:
+    if outcome is Outcome.TOO_LONG:
+        raise invalid_value(
+            entry.VisibilityTimeout,
+            "VisibilityTimeout",
+            f"Total VisibilityTimeout for the message is beyond the limit [{VISIBILITY_SECONDS_MAX} seconds]",
+        )
+    if outcome is Outcome.EXPIRED:
+        raise SqsError("MessageNotInflight", "The message referred to isn't in flight.")
+    if outcome is not Outcome.DONE:
+        raise invalid_value(
+            entry.ReceiptHandle,
+            "ReceiptHandle",
+            "Message does not exist or is not available for visibility timeout change.",
+        )
+
+
+async def change_message_visibility_batch(
+    desk: Desk, call: Call, request: s.ChangeMessageVisibilityBatchRequest
+) -> s.BatchResult:
+    queue = desk.queue(call, request.QueueUrl, "ChangeMessageVisibility")
+    entries = request.Entries or []
+    check_batch_ids([entry.Id for entry in entries], "ChangeMessageVisibilityBatchRequestEntry")
+    leases, failed = _each(entries, lambda entry: _lease(queue, entry))
+    outcomes = await desk.broker.extend(queue, [lease for _, lease in leases]) if leases else ()
+    return _result(leases, outcomes, failed, _check_extended)
+
+
+# Batches --------------------------------------------------------------------------------------------
+
+BatchEntry = TypeVar("BatchEntry", s.DeleteMessageBatchRequestEntry, s.ChangeMessageVisibilityBatchRequestEntry)
+Prepared = TypeVar("Prepared")
+
+
+def _each(
+    entries: Sequence[BatchEntry], prepare: Callable[[BatchEntry], Prepared]
+) -> tuple[list[tuple[BatchEntry, Prepared]], list[s.BatchResultErrorEntry]]:
+    """What can be done of a batch, and the entries that can't, with their errors."""
+    prepared: list[tuple[BatchEntry, Prepared]] = []
+    failed = []
+    for entry in entries:
+        try:
+            prepared.append((entry, prepare(entry)))
+        except SqsError as error:
+            failed.append(s.BatchResultErrorEntry(entry.Id, True, error.code, error.message))
+    return prepared, failed
+
+
+def _result(
+    prepared: Sequence[tuple[BatchEntry, Prepared]],
+    outcomes: Sequence[Outcome],
+    failed: list[s.BatchResultErrorEntry],
+    check: Callable[[BatchEntry, Outcome], None],
+) -> s.BatchResult:
+    done = []
+    for (entry, _), outcome in zip(prepared, outcomes, strict=True):
+        try:
+            check(entry, outcome)
+            done.append(s.BatchResultEntry(entry.Id))
+        except SqsError as error:
+            failed.append(s.BatchResultErrorEntry(entry.Id, True, error.code, error.message))
+    return s.BatchResult(done, failed or UNSET)

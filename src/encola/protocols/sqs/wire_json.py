@@ -1,0 +1,51 @@
+"""The AWS JSON protocol (application/x-amz-json-1.0): bytes to shapes and back. Pure.
+
+Source: Smithy, "AWS JSON 1.0 protocol" and "AWS Query compatibility trait".
+"""
+
+from typing import Any
+
+import msgspec
+
+from encola.protocols.http.message import Response
+from encola.protocols.sqs.errors import SHAPES, SqsError
+from encola.protocols.sqs.shapes import Empty, Shape
+
+CONTENT_TYPE = ("Content-Type", "application/x-amz-json-1.0")
+
+_encode = msgspec.json.Encoder().encode
+_RECEIVER_FROM = 500
+
+
+def decode(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
+    """The request's shape. Raises SqsError (SerializationException)."""
+    try:
+        return decoder.decode(body or b"{}")
+    except msgspec.ValidationError as error:
+        raise SqsError("SerializationException", str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise SqsError("SerializationException", "The request body is not valid JSON.") from None
+
+
+def answer(result: Shape, request_id: str) -> Response:
+    """A void result has no body at all, as AWS answers it."""
+    body = b"" if type(result) is Empty else _encode(result)
+    return Response(200, body, (("x-amzn-RequestId", request_id), CONTENT_TYPE))
+
+
+def error_answer(error: SqsError, request_id: str) -> Response:
+    """SDKs read the shape from ``__type`` or ``x-amzn-errortype``, and the Query code from ``x-amzn-query-error``."""
+    return failure(error.shape, SHAPES[error.shape].code, error.message, error.status, request_id)
+
+
+def failure(shape: str, code: str, message: str, status: int, request_id: str) -> Response:
+    """An error by its parts (authentication errors have no shape of their own)."""
+    fault = "Receiver" if status >= _RECEIVER_FROM else "Sender"
+    body = _encode({"__type": f"com.amazonaws.sqs#{shape}", "message": message})
+    headers = (
+        ("x-amzn-RequestId", request_id),
+        CONTENT_TYPE,
+        ("x-amzn-errortype", shape),
+        ("x-amzn-query-error", f"{code};{fault}"),
+    )
+    return Response(status, body, headers)
