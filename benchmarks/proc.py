@@ -1,0 +1,28 @@
+"""What the kernel tells of a process: processor time and resident memory (Linux)."""
+
+import os
+from pathlib import Path
+
+TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+SERVER_CORE = 0
+LOAD_CORE = 1
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time of all threads of a process since its start, to a hundredth."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
+
+
+def resident_mb(pid: int) -> float:
+    """VmRSS in MB (10**6 bytes)."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    raise ProcessLookupError(pid)
+
+
+def pin(core: int) -> None:
+    """Binds this process to one core, where there are enough of them."""
+    if core in os.sched_getaffinity(0):
+        os.sched_setaffinity(0, {core})
