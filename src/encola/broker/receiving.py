@@ -171,10 +171,14 @@ class Receiving:
 def _move(queue: Queue, delivery: Delivery, target: Queue, now: Instant) -> Move:
     """A dead-letter move. Source: Amazon SQS developer guide, "dead-letter queues".
 
-    Retention on a standard dead-letter queue counts from the first send; on an ordered one from the move.
+    Retention on a standard dead-letter queue counts from the first send; on an ordered one from the move, and there
+    the message id takes the place of the deduplication id.
     """
+    envelope = delivery.envelope
     envelope = msgspec.structs.replace(
-        delivery.envelope, dead_letter_source=delivery.envelope.dead_letter_source or str(queue.address)
+        envelope,
+        dead_letter_source=envelope.dead_letter_source or str(queue.address),
+        deduplication_id=envelope.message_id if target.ordered else envelope.deduplication_id,
     )
     sent_at = now if target.ordered else delivery.sent_at
     return Move(queue.id, delivery.id, delivery.lease, target.id, envelope, sent_at, now)

@@ -6,7 +6,7 @@ KIB = 1024
 MIB = 1024 * KIB
 
 
-class HttpLimits(msgspec.Struct, frozen=True, kw_only=True):
+class HttpLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a client may ask of the listener; past each limit it gets a 4xx or its connection is closed.
 
     ``body_bytes_max`` leaves room for a batch of 1 MiB in its longest form, where a byte takes six (``\\u0001``).

@@ -33,7 +33,7 @@ UNAVAILABLE = "The service is not available now: nothing was stored. Try again l
 
 class SqsEndpoint:
     def __init__(self, broker: Broker, authenticator: Authenticator, options: SqsOptions | None = None) -> None:
-        self._desk = Desk(broker, options or SqsOptions())
+        self.desk = Desk(broker, options or SqsOptions())
         self._authenticator = authenticator
         self._request_ids = MessageIds()
 
@@ -90,24 +90,24 @@ class SqsEndpoint:
 
     async def _perform(self, operation: Operation, asked: Shape, identity: Identity, request: Request) -> Shape:
         operation.check(asked)
-        call = self._desk.call(identity, request)
+        call = self.desk.call(identity, request)
         try:
-            return await operation.perform(self._desk, call, asked)
+            return await operation.perform(self.desk, call, asked)
         except QueueGoneError:
             raise no_queue() from None
         except SqsError as error:
-            if error.shape != "QueueDoesNotExist" or not (operation.creates and self._desk.options.auto_create_queues):
+            if error.shape != "QueueDoesNotExist" or not (operation.creates and self.desk.options.auto_create_queues):
                 raise
         await self._create(asked, identity, request)
-        return await operation.perform(self._desk, call, asked)
+        return await operation.perform(self.desk, call, asked)
 
     async def _create(self, asked: Shape, identity: Identity, request: Request) -> None:
         """Creates the queue that a request names but nobody has created (a switch for development)."""
-        call = self._desk.call(identity, request)
+        call = self.desk.call(identity, request)
         url = getattr(asked, "QueueUrl", "") or getattr(asked, "QueueName", "")
-        name = self._desk.address(call, url).name
+        name = self.desk.address(call, url).name
         fifo = {"FifoQueue": "true", "ContentBasedDeduplication": "true"} if name.endswith(FIFO_SUFFIX) else None
-        await create_queue(self._desk, call, CreateQueueRequest(name, fifo))
+        await create_queue(self.desk, call, CreateQueueRequest(name, fifo))
 
 
 def _fields(request: Request) -> dict[str, str]:

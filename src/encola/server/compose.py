@@ -1,0 +1,108 @@
+"""Puts a server together: store, broker, SQS endpoint, health, HTTP listener; starts and stops them in order."""
+
+import ssl
+from collections.abc import Callable
+
+from encola import __version__
+from encola.broker.broker import Broker
+from encola.broker.clock import Clock
+from encola.engine.store import Store, StoreFailedError
+from encola.protocols.aws.identity import Authenticator
+from encola.protocols.http.listener import HttpListener, server_ssl_context
+from encola.protocols.sqs.declared import declare
+from encola.protocols.sqs.desk import SqsOptions
+from encola.protocols.sqs.endpoint import SqsEndpoint
+from encola.server.config import Config, ConfigError
+from encola.server.front import Front
+from encola.server.health import Health
+from encola.server.logs import access_hook
+from encola.server.loopback import is_loopback
+from encola.stores.memory import MemoryStore
+from encola.stores.sqlite import SqliteStore
+
+WIDE_OPEN = """refusing to listen on {host} without credentials: whoever reaches it could read and delete everything.
+Either declare credentials in the configuration file:
+
+    [[credentials]]
+    access_key = "..."
+    secret_key = "..."
+
+(or as JSON in ENCOLA_CREDENTIALS), or listen on this machine only: --host 127.0.0.1"""
+
+
+class Server:
+    """A whole server in the running event loop. ``on_failure`` is told when its store has failed for good."""
+
+    def __init__(self, config: Config, on_failure: Callable[[StoreFailedError], None] = lambda error: None) -> None:
+        """Raises ConfigError for what must not be started."""
+        if not config.credentials and not is_loopback(config.server.host):
+            raise ConfigError(WIDE_OPEN.format(host=config.server.host))
+        self.config = config
+        self._store = _store(config, on_failure)
+        self._broker = Broker(self._store, Clock(), relaxed=config.development.relaxed)
+        self._sqs = SqsEndpoint(
+            self._broker,
+            Authenticator(config.credentials),
+            SqsOptions(
+                public_url=config.server.public_url.rstrip("/") if config.server.public_url else None,
+                auto_create_queues=config.development.auto_create_queues,
+            ),
+        )
+        self._health = Health(self._store, self._facts)
+        front = Front(self._sqs.handle, self._health.answer, trusting=not config.credentials)
+        self._listener = HttpListener(front.handle, config.limits, access=access_hook(config.log))
+
+    async def start(self) -> None:
+        """Listens when all is ready. Raises StoreError, DeclarationError, ConfigError (TLS), OSError (address)."""
+        tls = _tls(self.config)
+        await self._store.open()
+        try:
+            await self._broker.open()
+            try:
+                await declare(self._sqs.desk, self.config.queues)
+                await self._listener.start(self.config.server.host, self.config.server.port, tls)
+            except BaseException:
+                await self._broker.close()
+                raise
+        except BaseException:
+            await self._store.close()
+            raise
+
+    @property
+    def url(self) -> str:
+        """Where it listens. Raises RuntimeError before ``start``."""
+        host, port = self._listener.address
+        scheme = "https" if self.config.server.tls_cert else "http"
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+    async def stop(self) -> None:
+        """Gracefully: parked polls answer empty, running requests finish, then the store is closed."""
+        self._health.stopping = True
+        self._broker.stop_waiting()
+        await self._listener.stop(self.config.server.grace_seconds)
+        await self._broker.close()
+        await self._store.close()
+
+    def _facts(self) -> dict[str, str | int]:
+        return {
+            "version": __version__,
+            "store": self.config.store.kind,
+            "connections": self._listener.connections,
+            "waiting_receives": self._broker.waiting,
+        }
+
+
+def _store(config: Config, on_failure: Callable[[StoreFailedError], None]) -> Store:
+    if config.store.kind == "memory":
+        return MemoryStore()
+    return SqliteStore(config.store.data, on_failure=on_failure)
+
+
+def _tls(config: Config) -> ssl.SSLContext | None:
+    cert, key = config.server.tls_cert, config.server.tls_key
+    if cert is None or key is None:
+        return None
+    try:
+        return server_ssl_context(cert, key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"server.tls_cert, server.tls_key: {error}") from None

@@ -1,0 +1,166 @@
+"""What can be configured: one struct a section, each field with its default.
+
+    flags of the command line  >  environment  >  configuration file  >  defaults
+
+An environment variable is called ``ENCOLA_<SECTION>__<FIELD>`` (two underscores: orchestrators make variables with one
+out of a service's name). ``ENCOLA_CREDENTIALS`` and ``ENCOLA_QUEUES`` hold JSON lists. What is not known is refused, in
+the file and in the environment, so that no misspelt setting is silently without effect.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from encola.protocols.aws.credentials import Credential
+from encola.protocols.http.limits import HttpLimits
+from encola.protocols.sqs.declared import DeclaredQueue
+
+PREFIX = "ENCOLA_"
+LISTS = ("credentials", "queues")
+HIDDEN = "..."
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be; the text says where and why."""
+
+
+class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``public_url`` is the origin of queue URLs behind a proxy (None: the Host that each caller used).
+
+    ``ready_file`` is written with the server's URL once it listens, for whoever starts it on port 0.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 9324
+    public_url: str | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    grace_seconds: float = 10.0
+    ready_file: Path | None = None
+
+
+class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``memory`` forgets everything at the end of the process: for tests."""
+
+    kind: Literal["sqlite", "memory"] = "sqlite"
+    data: Path = Path("encola-data")
+
+
+class LogConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``auto`` is text on a terminal, else JSON. ``access`` logs one line a request, which costs time."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "text", "json"] = "auto"
+    access: bool = False
+
+
+class DevelopmentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Deviations from Amazon SQS that make a developer's life easier; all of them off by default.
+
+    ``relaxed`` lifts the sixty-second rules of DeleteQueue and PurgeQueue; ``auto_create_queues`` creates a queue when
+    it is first named.
+    """
+
+    relaxed: bool = False
+    auto_create_queues: bool = False
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All of it."""
+
+    server: ServerConfig = ServerConfig()
+    store: StoreConfig = StoreConfig()
+    log: LogConfig = LogConfig()
+    limits: HttpLimits = HttpLimits()
+    development: DevelopmentConfig = DevelopmentConfig()
+    credentials: tuple[Credential, ...] = ()
+    queues: tuple[DeclaredQueue, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.server.port <= 65535:
+            raise ValueError("server.port must be between 0 and 65535")
+        if (self.server.tls_cert is None) is not (self.server.tls_key is None):
+            raise ValueError("server.tls_cert and server.tls_key go together")
+        url = self.server.public_url
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ValueError("server.public_url must start with http:// or https://")
+        if self.server.grace_seconds < 0:
+            raise ValueError("server.grace_seconds must not be negative")
+        keys = [one.access_key for one in self.credentials]
+        if len(set(keys)) != len(keys):
+            raise ValueError("credentials: two have the same access_key")
+
+
+def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Config:
+    """The configuration in force. ``flags`` is ``{"section.field": value}``, None for a flag that was not given.
+
+    Raises ConfigError.
+    """
+    values = _from_file(file) if file else {}
+    _merge(values, _from_environment(environment))
+    given: dict[str, Any] = {}
+    for path, value in flags.items():
+        if value is not None:
+            section, _, field = path.partition(".")
+            given.setdefault(section, {})[field] = value
+    _merge(values, given)
+    try:
+        return msgspec.convert(values, Config, strict=False, dec_hook=_path)
+    except msgspec.ValidationError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _path(kind: type, value: Any) -> Any:
+    if kind is not Path or not isinstance(value, str | Path):
+        raise ValueError(f"expected {kind.__name__}")
+    return Path(value)
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{file}: {error}") from None
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, text in environment.items():
+        if not name.startswith(PREFIX):
+            continue
+        section, separator, field = name.removeprefix(PREFIX).lower().partition("__")
+        if section in LISTS and not separator:
+            try:
+                values[section] = msgspec.json.decode(text)
+            except msgspec.DecodeError:
+                raise ConfigError(f"{name} must hold a JSON list") from None
+        elif separator:
+            values.setdefault(section, {})[field] = text
+    return values
+
+
+def _merge(base: dict[str, Any], more: Mapping[str, Any]) -> None:
+    for section, fields in more.items():
+        if isinstance(fields, Mapping) and isinstance(base.get(section), dict):
+            base[section].update(fields)
+        else:
+            base[section] = fields
+
+
+def plain(config: Config) -> dict[str, Any]:
+    """The configuration as tables and lists, without secrets and what is not set."""
+    values = msgspec.to_builtins(config, enc_hook=str)
+    for credential in values["credentials"]:
+        credential["secret_key"] = HIDDEN
+    return {section: _without_none(value) for section, value in values.items()}
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_none(one) for name, one in value.items() if one is not None}
+    if isinstance(value, list):
+        return [_without_none(one) for one in value]
+    return value
