@@ -1,0 +1,51 @@
+"""``encola``: the commands by name."""
+
+from typing import Annotated
+
+import typer
+
+from encola import __version__
+from encola.cli import backup, check, config, peek, purge, queues, receive, redrive, send, serve, top
+
+app = typer.Typer(
+    name="encola",
+    help="A durable message server that Amazon SQS clients use unmodified, and tools for its queues.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"encola {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Tell the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+_SERVER = "The server"
+_QUEUES = "Queues, on any SQS endpoint"
+
+app.command(rich_help_panel=_SERVER)(serve.serve)
+app.command(rich_help_panel=_SERVER)(config.config)
+app.command(rich_help_panel=_SERVER)(backup.backup)
+app.command(rich_help_panel=_SERVER)(check.check)
+app.add_typer(queues.app, name="queues", rich_help_panel=_QUEUES)
+app.command(rich_help_panel=_QUEUES)(send.send)
+app.command(rich_help_panel=_QUEUES)(receive.receive)
+app.command(rich_help_panel=_QUEUES)(peek.peek)
+app.command(rich_help_panel=_QUEUES)(purge.purge)
+app.command(rich_help_panel=_QUEUES)(redrive.redrive)
+app.command(rich_help_panel=_QUEUES)(top.top)
+
+
+def main() -> None:
+    app()
