@@ -26,6 +26,7 @@ def backup(source: Path, target: Path) -> Path:
     unfinished.unlink(missing_ok=True)
     try:
         connection = open_reader(origin)
+        connection.execute("PRAGMA query_only = OFF")  # which would forbid the copy, too
         connection.execute("VACUUM INTO ?", (str(unfinished),))
         connection.close()
     except apsw.Error as error:
