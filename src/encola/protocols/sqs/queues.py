@@ -4,6 +4,8 @@ import base64
 import binascii
 from collections.abc import Sequence
 
+from msgspec import UNSET
+
 from encola.broker.errors import PurgeInProgressError, QueueDeletedRecentlyError, QueueExistsError
 from encola.engine.queue import SECOND, Address, Queue, Settings
 from encola.protocols.sqs import mapping
@@ -120,7 +122,7 @@ async def list_dead_letter_source_queues(
     queue = desk.queue(call, request.QueueUrl, "ListDeadLetterSourceQueues")
     sources = [source.address for source in desk.broker.sources_of(queue.address)]
     page, token = _page(sources, request.NextToken, request.MaxResults)
-    return s.ListDeadLetterSourceQueuesResult([call.url(address) for address in page], token)
+    return s.ListDeadLetterSourceQueuesResult([call.url(address) for address in page], token or UNSET)
 
 
 def _page(addresses: Sequence[Address], token: str | None, limit: int | None) -> tuple[Sequence[Address], str | None]:

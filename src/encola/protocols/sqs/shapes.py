@@ -92,9 +92,11 @@ class ListDeadLetterSourceQueuesRequest(Shape):
     MaxResults: int | None = None
 
 
-class ListDeadLetterSourceQueuesResult(Shape):
-    queueUrls: list[str] = []
-    NextToken: str | None = None
+class ListDeadLetterSourceQueuesResult(Shape, omit_defaults=False):
+    """``queueUrls`` is there even when there are none."""
+
+    queueUrls: list[str]
+    NextToken: str | msgspec.UnsetType = msgspec.UNSET
 
 
 # Tags and permissions -------------------------------------------------------------------------------
