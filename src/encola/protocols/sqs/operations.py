@@ -32,7 +32,7 @@ class Operation:
         """Raises SqsError (MissingParameter)."""
         for name in self.required:
             value = getattr(request, name)
-            if value is None or value == "":
+            if not value and not isinstance(value, int):
                 raise missing(name)
 
 
@@ -41,7 +41,8 @@ _URL = ("QueueUrl",)
 OPERATIONS = {
     operation.name: operation
     for operation in (
-        Operation("AddPermission", s.AddPermissionRequest, ("QueueUrl", "Label"), permissions.add_permission),
+        Operation("AddPermission", s.AddPermissionRequest, ("QueueUrl", "Label", "AWSAccountIds", "Actions"),
+                  permissions.add_permission),
         Operation("CancelMessageMoveTask", s.CancelMessageMoveTaskRequest, ("TaskHandle",),
                   moves.cancel_message_move_task),
         Operation("ChangeMessageVisibility", s.ChangeMessageVisibilityRequest,

@@ -11,7 +11,7 @@ from encola.engine.queue import Queue
 from encola.protocols.sqs import mapping
 from encola.protocols.sqs import shapes as s
 from encola.protocols.sqs.desk import Call, Desk
-from encola.protocols.sqs.errors import SqsError, invalid_value, missing
+from encola.protocols.sqs.errors import SqsError, invalid_value
 
 ACTIONS_MAX = 7
 LABEL = re.compile(r"[A-Za-z0-9_-]{1,80}\Z")
@@ -50,10 +50,6 @@ async def add_permission(desk: Desk, call: Call, request: s.AddPermissionRequest
 
 
 def _check(label: str, accounts: list[str], actions: list[str]) -> None:
-    if not accounts:
-        raise missing("AWSAccountIds")
-    if not actions:
-        raise missing("Actions")
     if not LABEL.match(label):
         raise invalid_value(label[:100], "Label", "Must be 1 to 80 alphanumeric characters, hyphens or underscores.")
     for account in accounts:

@@ -11,7 +11,7 @@ from encola.engine.queue import SECOND, Address, Queue, Settings
 from encola.protocols.sqs import mapping
 from encola.protocols.sqs import shapes as s
 from encola.protocols.sqs.desk import Call, Desk
-from encola.protocols.sqs.errors import SqsError, bad_attribute, invalid_parameter, invalid_value, unknown_attribute
+from encola.protocols.sqs.errors import SqsError, bad_attribute, invalid_value, unknown_attribute
 from encola.protocols.sqs.naming import check_name
 from encola.protocols.sqs.tags import check_tags
 from encola.protocols.sqs.validate import check_range
@@ -171,8 +171,6 @@ async def get_queue_attributes(
 async def set_queue_attributes(desk: Desk, call: Call, request: s.SetQueueAttributesRequest) -> s.Empty:
     queue = desk.queue(call, request.QueueUrl, "SetQueueAttributes")
     given = mapping.checked(request.Attributes or {}, fifo=queue.ordered, creating=False)
-    if not given:
-        raise invalid_parameter("The request must contain at least one attribute.")
     given.pop("FifoQueue", None)
     settings = mapping.settings_of(mapping.merged(queue.settings.attributes, given), queue.settings)
     if "RedrivePolicy" in given:

@@ -2,7 +2,7 @@
 
 from encola.protocols.sqs import shapes as s
 from encola.protocols.sqs.desk import Call, Desk
-from encola.protocols.sqs.errors import invalid_parameter, missing
+from encola.protocols.sqs.errors import invalid_parameter
 
 TAGS_MAX = 50
 KEY_LENGTH_MAX = 128
@@ -30,9 +30,7 @@ async def list_queue_tags(desk: Desk, call: Call, request: s.QueueRequest) -> s.
 
 async def tag_queue(desk: Desk, call: Call, request: s.TagQueueRequest) -> s.Empty:
     queue = desk.queue(call, request.QueueUrl, "TagQueue")
-    if not request.Tags:
-        raise missing("Tags")
-    tags = {**queue.tags, **request.Tags}
+    tags = {**queue.tags, **(request.Tags or {})}
     check_tags(tags)
     await desk.broker.update(queue, tags=tags)
     return s.Empty()
@@ -40,8 +38,6 @@ async def tag_queue(desk: Desk, call: Call, request: s.TagQueueRequest) -> s.Emp
 
 async def untag_queue(desk: Desk, call: Call, request: s.UntagQueueRequest) -> s.Empty:
     queue = desk.queue(call, request.QueueUrl, "UntagQueue")
-    if not request.TagKeys:
-        raise missing("TagKeys")
-    gone = set(request.TagKeys)
+    gone = set(request.TagKeys or ())
     await desk.broker.update(queue, tags={key: value for key, value in queue.tags.items() if key not in gone})
     return s.Empty()

@@ -20,11 +20,25 @@ _RECEIVER_FROM = 500
 def decode(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
     """The request's shape. Raises SqsError (SerializationException)."""
     try:
-        return decoder.decode(body or b"{}")
+        try:
+            return decoder.decode(body or b"{}")
+        except msgspec.ValidationError:
+            if b"null" not in body:
+                raise
+            return msgspec.convert(_without_nulls(msgspec.json.decode(body)), decoder.type)
     except msgspec.ValidationError as error:
         raise SqsError("SerializationException", str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise SqsError("SerializationException", "The request body is not valid JSON.") from None
+
+
+def _without_nulls(value: Any) -> Any:
+    """A member that is null did not come (Smithy, JSON protocols): rare, so the fast way does not look for it."""
+    if isinstance(value, dict):
+        return {name: _without_nulls(one) for name, one in value.items() if one is not None}
+    if isinstance(value, list):
+        return [_without_nulls(one) for one in value]
+    return value
 
 
 def answer(result: Shape, request_id: str) -> Response:
