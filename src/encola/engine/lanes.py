@@ -10,38 +10,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from encola.engine.lifecycle import State, state_of
 from encola.engine.message import Instant, MessageState
 
-HEAD_LENGTH = 10
-"""How many messages at the head of an ordered lane decide what can be done.
 
-A claim takes a prefix of a lane and is at most this long, and no other claim can touch the lane while one
-of them is leased: all leased messages of an ordered lane are therefore among its first ten.
-"""
+def ordered_pick(lane: Sequence[MessageState], now: Instant, limit: int) -> list[MessageState]:
+    """The next deliveries of an ordered lane, given its messages in order of sending.
 
-
-def ordered_pick(head: Sequence[MessageState], now: Instant, limit: int) -> list[MessageState]:
-    """The next deliveries of an ordered lane, given its first ``HEAD_LENGTH`` messages in order of sending.
-
-    Nothing while any of them is leased; otherwise the unbroken run of ready ones from the first.
+    Nothing while any of them is leased; otherwise the unbroken run of ready ones from the first. Of a lane that is
+    due (``ordered_ready_at``) none is leased, so there its first ``limit`` messages say enough.
     """
-    if any(state_of(message, now) is State.LEASED for message in head):
+    if any(state_of(message, now) is State.LEASED for message in lane):
         return []
     picked: list[MessageState] = []
-    for message in head[:limit]:
+    for message in lane[:limit]:
         if message.ready_at > now:
             break
         picked.append(message)
     return picked
 
 
-def ordered_ready_at(head: Sequence[MessageState], now: Instant) -> Instant | None:
-    """When an ordered lane can deliver next; None when it is empty.
+def ordered_ready_at(first: MessageState | None, leases_end: Instant) -> Instant | None:
+    """When an ordered lane can deliver next: its first message is ready and no lease runs. None when it is empty.
 
-    While messages are leased that is when the last of their leases ends; otherwise it is its first's time.
+    ``leases_end`` is the latest ``ready_at`` of those of its messages that were ever leased, 0 without any. It need
+    not be one of the first: messages that are moved in keep their ids and so may come to stand before leased ones.
     """
-    if not head:
-        return None
-    leases = [message.ready_at for message in head if state_of(message, now) is State.LEASED]
-    return max(leases) if leases else head[0].ready_at
+    return None if first is None else max(first.ready_at, leases_end)
 
 
 def merge(ready: Mapping[str, Iterable[MessageState]], limit: int, noisy: Sequence[str] = ()) -> list[MessageState]:

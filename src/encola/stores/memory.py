@@ -27,7 +27,7 @@ from encola.engine.changes import (
     Swept,
     Wakeup,
 )
-from encola.engine.lanes import HEAD_LENGTH, merge, ordered_pick, ordered_ready_at
+from encola.engine.lanes import merge, ordered_pick, ordered_ready_at
 from encola.engine.lifecycle import Outcome, State, judge_delete, judge_extend, state_of
 from encola.engine.message import (
     Counts,
@@ -112,7 +112,6 @@ class MemoryStore:
         shelf = self._shelves.get(put.queue)
         if shelf is None:
             return Outcome.GONE
-        self._saw(put.sent_at)
         key = put.deduplication
         if key is not None and key.key in shelf.seen:
             until, message, message_id = shelf.seen[key.key]
@@ -123,21 +122,21 @@ class MemoryStore:
         shelf.messages[message] = _Stored(state, put.envelope, put.body)
         if key is not None:
             shelf.seen[key.key] = (key.until, message, put.envelope.message_id)
+        self._saw(put.sent_at)
         self._wake(put.queue, put.ready_at)
         return Stored(message, put.envelope.message_id)
 
     def _delete(self, delete: Delete) -> Outcome:
         shelf, stored = self._find(delete.queue, delete.message)
-        self._saw(delete.now)
         outcome = judge_delete(stored.state if stored else None, delete.lease, delete.now, live_lease=delete.live_lease)
         if outcome is Outcome.DONE and shelf:
             del shelf.messages[delete.message]
+            self._saw(delete.now)
             self._wake_group(shelf, delete.now)
         return outcome
 
     def _extend(self, extend: Extend) -> Outcome:
         shelf, stored = self._find(extend.queue, extend.message)
-        self._saw(extend.now)
         outcome = judge_extend(
             stored.state if stored else None, extend.lease, extend.until, extend.now, extend.lease_total_max
         )
@@ -145,6 +144,7 @@ class MemoryStore:
             stored.state.ready_at = extend.until
             if extend.uncounted:
                 stored.state.receives -= 1
+            self._saw(extend.now)
             self._wake(extend.queue, extend.until)
             self._wake_group(shelf, extend.now)
         return outcome
@@ -152,11 +152,11 @@ class MemoryStore:
     def _move(self, move: Move) -> Outcome:
         shelf, stored = self._find(move.queue, move.message)
         target = self._shelves.get(move.target)
-        self._saw(move.now)
         if stored is None or shelf is None or target is None:
             return Outcome.GONE
         if stored.state.lease != move.lease:
             return Outcome.STALE
+        self._saw(move.now)
         del shelf.messages[move.message]
         state = MessageState(move.message, move.now, move.lease + 1, 0, move.sent_at, 0, 0)
         target.messages[move.message] = _Stored(state, move.envelope, stored.body)
@@ -167,7 +167,6 @@ class MemoryStore:
 
     def _resend(self, resend: Resend) -> Outcome:
         shelf, stored = self._find(resend.queue, resend.message)
-        self._saw(resend.now)
         if stored is None or shelf is None or resend.target not in self._shelves:
             return Outcome.GONE
         if stored.state.lease != resend.lease:
@@ -208,7 +207,6 @@ class MemoryStore:
         return Outcome.DONE
 
     def _sweep(self, sweep: Sweep) -> Swept:
-        self._saw(sweep.now)
         removed = 0
         for queue, sent_before in sweep.sent_before.items():
             shelf = self._shelves.get(queue)
@@ -217,8 +215,13 @@ class MemoryStore:
                 if stored.state.sent_at < sent_before and not held and removed < sweep.limit and shelf:
                     del shelf.messages[stored.state.id]
                     removed += 1
+        forgotten = 0
         for shelf in self._shelves.values():
-            shelf.seen = {key: entry for key, entry in shelf.seen.items() if entry[0] > sweep.now}
+            seen = {key: entry for key, entry in shelf.seen.items() if entry[0] > sweep.now}
+            forgotten += len(shelf.seen) - len(seen)
+            shelf.seen = seen
+        if removed or forgotten:
+            self._saw(sweep.now)
         return Swept(removed, more=removed >= sweep.limit)
 
     # Claims and reads -------------------------------------------------------------------------------
@@ -227,7 +230,7 @@ class MemoryStore:
         shelf = self._shelves.get(claim.queue)
         if shelf is None:
             return ()
-        lanes = self._lanes(shelf, sent_after=claim.sent_after)
+        lanes = self._lanes(shelf, claim)
         if shelf.queue.ordered:
             picked = self._pick_ordered(lanes, claim)
         else:
@@ -241,15 +244,9 @@ class MemoryStore:
         return tuple(self._lease(shelf.messages[state.id], claim) for state in picked)
 
     def _pick_ordered(self, lanes: Mapping[str, list[MessageState]], claim: Claim) -> list[MessageState]:
-        due = []
-        for messages in lanes.values():
-            head = messages[:HEAD_LENGTH]
-            at = ordered_ready_at(head, claim.now)
-            if at is not None and at <= claim.now:
-                due.append((at, head[0].id, head))
         picked: list[MessageState] = []
-        for _, _, head in sorted(due, key=lambda lane: lane[:2]):
-            picked += ordered_pick(head, claim.now, claim.limit - len(picked))
+        for lane in sorted(lanes.values(), key=lambda lane: (_ordered_ready_at(lane), lane[0].id)):
+            picked += ordered_pick(lane, claim.now, claim.limit - len(picked))
         return picked
 
     def _lease(self, stored: _Stored, claim: Claim) -> Delivery:
@@ -279,8 +276,7 @@ class MemoryStore:
             return None
         if not shelf.queue.ordered:
             return min(stored.state.ready_at for stored in shelf.messages.values())
-        times = [ordered_ready_at(lane[:HEAD_LENGTH], now) for lane in self._lanes(shelf).values()]
-        return min(time for time in times if time is not None)
+        return min(_ordered_ready_at(lane) for lane in self._lanes(shelf).values())
 
     async def browse(self, queue: QueueId, after: MessageId | None, limit: int) -> Sequence[Peek]:
         shelf = self._shelves.get(queue)
@@ -315,11 +311,13 @@ class MemoryStore:
         shelf = self._shelves.get(queue)
         return shelf, shelf.messages.get(message) if shelf else None
 
-    def _lanes(self, shelf: _Shelf, sent_after: Instant = 0) -> dict[str, list[MessageState]]:
+    def _lanes(self, shelf: _Shelf, claim: Claim | None = None) -> dict[str, list[MessageState]]:
+        """The messages by group, without those that ``claim`` passes over because their retention is over."""
         lanes: dict[str, list[MessageState]] = {}
         for stored in shelf.messages.values():
-            if stored.state.sent_at >= sent_after:
-                lanes.setdefault(stored.envelope.group, []).append(stored.state)
+            state = stored.state
+            if claim is None or state.sent_at >= claim.sent_after or state.ready_at > claim.now:
+                lanes.setdefault(stored.envelope.group, []).append(state)
         return lanes
 
     def _new_id(self) -> MessageId:
@@ -336,3 +334,10 @@ class MemoryStore:
         """On an ordered queue a settled message may unlock its group."""
         if shelf.queue.ordered and shelf.messages:
             self._wake(shelf.queue.id, now)
+
+
+def _ordered_ready_at(lane: list[MessageState]) -> Instant:
+    """When an ordered lane (never an empty one) can deliver next."""
+    ready_at = ordered_ready_at(lane[0], max((state.ready_at for state in lane if state.leased_at), default=0))
+    assert ready_at is not None  # noqa: S101 - narrows the type
+    return ready_at

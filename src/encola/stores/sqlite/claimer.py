@@ -1,12 +1,12 @@
 """Claims: which messages go next, found through the lanes, and leased."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import apsw
 import msgspec
 
 from encola.engine.changes import Claim
-from encola.engine.lanes import HEAD_LENGTH, merge, ordered_pick
+from encola.engine.lanes import merge, ordered_pick
 from encola.engine.message import Delivery, Envelope, MessageState
 from encola.stores.sqlite.connection import Execute
 from encola.stores.sqlite.lanes import Lanes
@@ -21,12 +21,13 @@ OLDEST = (
     "SELECT id, ready_at, lease, receives, sent_at, first_received_at, leased_at"
     " FROM message WHERE lane = ? AND ready_at <= ? ORDER BY ready_at, id LIMIT ?"
 )
-DUE_LANES = "SELECT id, name FROM lane WHERE partition = ? AND ready_at <= ? ORDER BY ready_at LIMIT ?"
+DUE_LANES = "SELECT id, name FROM lane WHERE partition = ? AND ready_at <= ? ORDER BY ready_at, head LIMIT ?"
 BODY = "SELECT meta, data FROM body WHERE id = ?"
 LEASE = "UPDATE message SET ready_at = ?, lease = ?, receives = ?, first_received_at = ?, leased_at = ? WHERE id = ?"
 
-ROUNDS_MAX = 50
-"""How often a claim looks again after it met only messages past their retention (which it removes)."""
+ROUNDS_MAX = 20
+RETIRED_MIN = 100
+"""A claim that meets messages past their retention removes them, with more of that lane, and looks again."""
 
 _decode_envelope = msgspec.msgpack.Decoder(Envelope).decode
 
@@ -42,73 +43,66 @@ class Claimer:
         shelf = self._ledger.shelves.get(claim.queue)
         if shelf is None or not shelf.messages:
             return ()
+        standard = self._claim_fair if shelf.grouped else self._claim_common
+        look = self._claim_ordered if shelf.queue.ordered else standard
         for _ in range(ROUNDS_MAX):
-            if shelf.queue.ordered:
-                deliveries, retired = self._claim_ordered(shelf, claim)
-            elif shelf.grouped:
-                deliveries, retired = self._claim_fair(shelf, claim)
-            else:
-                deliveries, retired = self._claim_common(shelf, claim)
-            if deliveries or not retired:
+            deliveries = look(shelf, claim)
+            if deliveries is not None:
                 return deliveries
         return ()
 
-    def _claim_common(self, shelf: Shelf, claim: Claim) -> tuple[list[Delivery], bool]:
-        """A standard queue without groups: one look at the common lane."""
-        deliveries = []
-        retired = []
-        for row in self._execute(OLDEST_WITH_BODY, (shelf.common_lane, claim.now, claim.limit)).fetchall():
-            if row[4] < claim.sent_after:
-                retired.append(row[0])
-            else:
-                deliveries.append(self._lease(MessageState(*row[:7]), row[7], row[8], claim))
-        if retired:
-            self._retire(shelf, retired)
-        return deliveries, bool(retired)
+    # Each look answers None when it met messages past their retention: they are removed, nothing was leased.
 
-    def _claim_fair(self, shelf: Shelf, claim: Claim) -> tuple[list[Delivery], bool]:
+    def _claim_common(self, shelf: Shelf, claim: Claim) -> list[Delivery] | None:
+        """A standard queue without groups: one look at the common lane."""
+        rows = self._execute(OLDEST_WITH_BODY, (shelf.common_lane, claim.now, claim.limit)).fetchall()
+        for row in rows:
+            if row[4] < claim.sent_after:
+                self._retire(shelf, shelf.common_lane, claim)
+                return None
+        return [self._lease(MessageState(*row[:7]), row[7], row[8], claim) for row in rows]
+
+    def _claim_fair(self, shelf: Shelf, claim: Claim) -> list[Delivery] | None:
         """A standard queue with groups: the oldest of each due lane, merged; quiet tenants first."""
         wanted = claim.limit + len(claim.noisy)
         due = self._execute(DUE_LANES, (shelf.partition, claim.now, wanted)).fetchall()
         lanes = {"": shelf.common_lane, **{name: lane for lane, name in due}}
         ready: dict[str, list[MessageState]] = {}
-        retired: list[int] = []
-        touched: set[int] = set()
+        retired = False
         for name, lane in lanes.items():
-            found = [MessageState(*row) for row in self._execute(OLDEST, (lane, claim.now, claim.limit))]
-            ready[name] = [message for message in found if message.sent_at >= claim.sent_after]
-            if len(ready[name]) < len(found):
-                retired += [message.id for message in found if message.sent_at < claim.sent_after]
-                touched.add(lane)
+            ready[name] = [MessageState(*row) for row in self._execute(OLDEST, (lane, claim.now, claim.limit))]
+            if any(message.sent_at < claim.sent_after for message in ready[name]):
+                self._retire(shelf, lane, claim)
+                retired = True
+        if retired:
+            return None
         lane_of = {message.id: lanes[name] for name, messages in ready.items() for message in messages}
         picked = merge(ready, claim.limit, claim.noisy)
         deliveries = [self._lease(message, *self._body(message), claim) for message in picked]
-        if retired:
-            self._retire(shelf, retired)
-        for lane in touched.union(lane_of[message.id] for message in picked):
-            self._lanes.refresh(shelf, lane, claim.now)
-        return deliveries, bool(retired)
+        for lane in {lane_of[message.id] for message in picked}:
+            self._lanes.refresh(shelf, lane)
+        return deliveries
 
-    def _claim_ordered(self, shelf: Shelf, claim: Claim) -> tuple[list[Delivery], bool]:
+    def _claim_ordered(self, shelf: Shelf, claim: Claim) -> list[Delivery] | None:
         """An ordered queue: from the lane that is due longest, then from the next, until there is enough."""
-        deliveries: list[Delivery] = []
-        retired: list[int] = []
-        due = self._execute(DUE_LANES, (shelf.partition, claim.now, claim.limit)).fetchall()
-        for lane, _ in due:
-            head = self._lanes.head(lane)
-            fresh = [message for message in head if message.sent_at >= claim.sent_after or message.ready_at > claim.now]
-            if len(fresh) < len(head):
-                retired += [message.id for message in head if message not in fresh]
-            picked = ordered_pick(fresh, claim.now, min(HEAD_LENGTH, claim.limit - len(deliveries)))
-            deliveries += [self._lease(message, *self._body(message), claim) for message in picked]
-            if retired:
-                self._retire(shelf, retired)
-                retired.clear()
-            self._lanes.refresh(shelf, lane, claim.now)
-            self._ledger.dirty = True  # the lane's time was set
-            if len(deliveries) >= claim.limit:
+        picked: list[MessageState] = []
+        lanes: list[int] = []
+        retired = False
+        for lane, _ in self._execute(DUE_LANES, (shelf.partition, claim.now, claim.limit)).fetchall():
+            head = self._lanes.head(lane, claim.limit - len(picked))
+            if any(_past_retention(message, claim) for message in head):
+                self._retire(shelf, lane, claim)
+                retired = True
+            picked += ordered_pick(head, claim.now, claim.limit - len(picked))
+            lanes.append(lane)
+            if len(picked) >= claim.limit:
                 break
-        return deliveries, bool(due) and not deliveries
+        if retired:
+            return None
+        deliveries = [self._lease(message, *self._body(message), claim) for message in picked]
+        for lane in lanes:
+            self._lanes.refresh(shelf, lane)
+        return deliveries
 
     def _body(self, message: MessageState) -> tuple[bytes, bytes]:
         meta, data = self._execute(BODY, (message.id,)).fetchone()
@@ -126,8 +120,20 @@ class Claimer:
             state.id, lease, claim.lease_until, receives, state.sent_at, first, _decode_envelope(meta), data
         )
 
-    def _retire(self, shelf: Shelf, messages: Iterable[int]) -> None:
-        rows = [(message,) for message in messages]
+    def _retire(self, shelf: Shelf, lane: int, claim: Claim) -> None:
+        """Removes messages past their retention from the front of a lane."""
+        look = max(RETIRED_MIN, claim.limit)
+        if shelf.queue.ordered:
+            front = self._lanes.head(lane, look)
+        else:
+            front = [MessageState(*row) for row in self._execute(OLDEST, (lane, claim.now, look))]
+        rows = [(message.id,) for message in front if _past_retention(message, claim)]
         self._connection.executemany("DELETE FROM message WHERE id = ?", rows)
         self._connection.executemany("DELETE FROM body WHERE id = ?", rows)
         self._ledger.count(shelf, -len(rows))
+        self._lanes.refresh(shelf, lane)
+
+
+def _past_retention(message: MessageState, claim: Claim) -> bool:
+    """Nobody may receive it any more. A lease that runs, or a delay, is let run out first."""
+    return message.sent_at < claim.sent_after and message.ready_at <= claim.now

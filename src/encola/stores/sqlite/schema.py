@@ -2,15 +2,17 @@
 
     queue      who exists; ``doc`` is the engine's Queue. ``partition`` is where its messages are now
     partition  one filling of a queue. Purge and drop leave the old one behind for the sweeper, in no time
-    lane       one waiting line within a partition: per message group, and the common one (name '')
+    lane       one waiting line within a partition: per message group, and the common one (name ''). ``ready_at`` is
+               when it can deliver next, ``head`` the message that gives it its place among lanes of the same time
     message    the narrow row that changes with each receive
     body       what never changes: the envelope (``meta``) and the payload (``data``)
     dedup      deduplication ids that were accepted, until their window ends
     note       small durable records of the broker
     meta       schema version, the clock, the ids that were handed out
 
-Two orders are looked up in ``message``: by time within a lane (index ``message_ready``), and by id within a lane of an
-ordered queue (partial index ``message_order``). Everything else is a lookup by primary key.
+Three orders are looked up in ``message``: by time within a lane (index ``message_ready``) and, within a lane of an
+ordered queue, by id (partial index ``message_order``) and by the end of leases (partial index ``message_leases``).
+Everything else is a lookup by primary key.
 """
 
 from collections.abc import Callable
@@ -33,14 +35,15 @@ CREATE TABLE partition (
     id INTEGER PRIMARY KEY, common_lane INTEGER NOT NULL, messages INTEGER NOT NULL);
 CREATE TABLE lane (
     id INTEGER PRIMARY KEY, partition INTEGER NOT NULL, name TEXT NOT NULL,
-    ready_at INTEGER NOT NULL, UNIQUE (partition, name));
-CREATE INDEX lane_ready ON lane (partition, ready_at);
+    ready_at INTEGER NOT NULL, head INTEGER NOT NULL, UNIQUE (partition, name));
+CREATE INDEX lane_ready ON lane (partition, ready_at, head);
 CREATE TABLE message (
     id INTEGER PRIMARY KEY, lane INTEGER NOT NULL, ready_at INTEGER NOT NULL, lease INTEGER NOT NULL,
     receives INTEGER NOT NULL, sent_at INTEGER NOT NULL, first_received_at INTEGER NOT NULL,
     leased_at INTEGER NOT NULL, ordered INTEGER NOT NULL);
 CREATE INDEX message_ready ON message (lane, ready_at);
 CREATE INDEX message_order ON message (lane, id) WHERE ordered = 1;
+CREATE INDEX message_leases ON message (lane, ready_at) WHERE ordered = 1 AND leased_at > 0;
 CREATE TABLE body (id INTEGER PRIMARY KEY, meta BLOB NOT NULL, data BLOB NOT NULL);
 CREATE TABLE dedup (
     partition INTEGER NOT NULL, key TEXT NOT NULL, message INTEGER NOT NULL, message_id TEXT NOT NULL,

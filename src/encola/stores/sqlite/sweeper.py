@@ -23,7 +23,8 @@ class Sweeper:
 
     def sweep(self, sweep: Sweep) -> Swept:
         room = sweep.limit
-        room -= self._forget_deduplication(sweep.now, room)
+        forgotten = self._forget_deduplication(sweep.now, room)
+        room -= forgotten
         room -= self._empty_trash(room)
         removed = 0
         for queue, sent_before in sweep.sent_before.items():
@@ -31,8 +32,8 @@ class Sweeper:
                 break
             shelf = self._ledger.shelves.get(queue)
             if shelf is not None and shelf.messages:
-                removed += self._retire(shelf, sent_before, sweep.now, room - removed)
-        if removed:
+                removed += self._retire(shelf, sent_before, room - removed)
+        if removed or forgotten:  # with the clock set back they would be missed
             self._ledger.saw(sweep.now)
         return Swept(removed, more=room - removed <= 0)
 
@@ -69,7 +70,7 @@ class Sweeper:
                 freed += 1
         return freed
 
-    def _retire(self, shelf: Shelf, sent_before: Instant, now: Instant, limit: int) -> int:
+    def _retire(self, shelf: Shelf, sent_before: Instant, limit: int) -> int:
         """Removes messages past their retention.
 
         Nobody is ready before it was sent, so what was ready before the cutoff was sent before it too, and is not
@@ -85,7 +86,7 @@ class Sweeper:
             if found:
                 self._remove(found)
                 self._ledger.count(shelf, -len(found))
-                self._lanes.refresh(shelf, lane, now)
+                self._lanes.refresh(shelf, lane)
                 retired += len(found)
             if retired >= limit:
                 break

@@ -77,7 +77,7 @@ class Writer:
         envelope = put.envelope
         ordered = shelf.queue.ordered
         group = envelope.group
-        lane = self._lanes.enter(shelf, group, put.ready_at) if group or ordered else shelf.common_lane
+        lane = self._lanes.enter(shelf, group, message, put.ready_at) if group or ordered else shelf.common_lane
         self._execute(INSERT_MESSAGE, (message, lane, put.ready_at, put.sent_at, ordered))
         self._execute(INSERT_BODY, (message, _encode_envelope(envelope), put.body))
         if put.deduplication is not None:
@@ -125,7 +125,7 @@ class Writer:
         self._ledger.count(shelf, -1)
         self._ledger.saw(now)
         if lane != shelf.common_lane or shelf.queue.ordered:
-            self._lanes.refresh(shelf, lane, now)
+            self._lanes.refresh(shelf, lane)
 
     def _extend(self, extend: Extend) -> Outcome:
         found = self._find(extend.queue, extend.message)
@@ -141,7 +141,7 @@ class Writer:
             self._ledger.dirty = True
             self._ledger.saw(extend.now)
             self._ledger.wake(extend.queue, extend.until)
-            self._lanes.refresh(shelf, lane, extend.now)
+            self._lanes.refresh(shelf, lane)
         return outcome
 
     def _move(self, move: Move) -> Outcome:
@@ -152,7 +152,7 @@ class Writer:
         shelf, state, lane = found
         if state.lease != move.lease:
             return Outcome.STALE
-        target_lane = self._lanes.enter(target, move.envelope.group, move.now)
+        target_lane = self._lanes.enter(target, move.envelope.group, move.message, move.now)
         self._execute(
             "UPDATE message SET lane = ?, ready_at = ?, lease = lease + 1, receives = 0, sent_at = ?,"
             " first_received_at = 0, leased_at = 0, ordered = ? WHERE id = ?",
@@ -163,8 +163,8 @@ class Writer:
         self._ledger.count(target, 1)
         self._ledger.saw(move.now)
         self._ledger.wake(move.target, move.now)
-        self._lanes.refresh(shelf, lane, move.now)
-        self._lanes.refresh(target, target_lane, move.now)
+        self._lanes.refresh(shelf, lane)
+        self._lanes.refresh(target, target_lane)
         return Outcome.DONE
 
     def _resend(self, resend: Resend) -> Outcome:
@@ -207,12 +207,12 @@ class Writer:
                 "UPDATE message SET ready_at = sent_at + ? WHERE lane = ? AND leased_at = 0",
                 (shelf.queue.settings.delay, lane),
             )
-            self._lanes.refresh(shelf, lane, self._ledger.clock)
+            self._lanes.refresh(shelf, lane)
 
     def _new_partition(self) -> tuple[int, int]:
         self._execute("INSERT INTO partition (common_lane, messages) VALUES (0, 0)")
         partition = self._connection.last_insert_rowid()
-        self._execute("INSERT INTO lane (partition, name, ready_at) VALUES (?, '', ?)", (partition, NEVER))
+        self._execute("INSERT INTO lane (partition, name, ready_at, head) VALUES (?, '', ?, 0)", (partition, NEVER))
         common_lane = self._connection.last_insert_rowid()
         self._execute("UPDATE partition SET common_lane = ? WHERE id = ?", (common_lane, partition))
         return partition, common_lane

@@ -1,0 +1,1 @@
+"""One suite for the Store interface, run on every implementation."""
