@@ -18,6 +18,22 @@ from encola.protocols.sqs.naming import arn_of
 
 POLICIES_MAX = 1000
 
+OWNER_ONLY = (
+    "AddPermission",
+    "CancelMessageMoveTask",
+    "CreateQueue",
+    "DeleteQueue",
+    "ListMessageMoveTasks",
+    "ListQueueTags",
+    "ListQueues",
+    "RemovePermission",
+    "SetQueueAttributes",
+    "StartMessageMoveTask",
+    "TagQueue",
+    "UntagQueue",
+)
+"""No policy gives these to another account (API reference: "Cross-account permissions don't apply to this action")."""
+
 
 class Access:
     def __init__(self) -> None:
@@ -27,6 +43,8 @@ class Access:
         """Raises SqsError (AccessDenied)."""
         text = queue.settings.attributes.get("Policy")
         own = queue.address.account == identity.account
+        if not own and action in OWNER_ONLY:
+            raise self._denied(identity, queue, action, region)
         if text is None and own:
             if identity.unlimited or identity.allows(action, queue.address.name):
                 return

@@ -10,7 +10,8 @@ from encola.protocols.sqs.access import Access
 from encola.protocols.sqs.errors import no_queue, no_resource
 from encola.protocols.sqs.naming import address_of_arn, address_of_url, arn_of, url_of
 
-ADDRESSES_MAX = 10_000
+ADDRESSES_MAX = 10_000  # that are remembered
+URL_LENGTH_MAX = 500  # of those that are remembered
 
 
 class SqsOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +55,8 @@ class Desk:
 
     def address(self, call: Call, url: str) -> Address:
         """Raises SqsError (InvalidAddress)."""
+        if len(url) > URL_LENGTH_MAX:  # it names nothing that exists, and must not fill the table
+            return address_of_url(url, call.identity.account)
         key = (url, call.identity.account)
         address = self._addresses.get(key)
         if address is None:

@@ -10,11 +10,12 @@ from typing import Any
 
 from encola.engine.queue import SECOND, DeadLetterRule, Queue, Settings
 from encola.protocols.aws.policy import PolicyError, parse_policy
-from encola.protocols.sqs.errors import SqsError, bad_attribute, unknown_attribute
+from encola.protocols.sqs.errors import SqsError, bad_attribute, invalid_value, unknown_attribute
 from encola.protocols.sqs.naming import address_of_arn
 
 MAX_RECEIVES_MAX = 1000
 SOURCE_ARNS_MAX = 10
+VALUE_LENGTH_MAX = 8192  # of any attribute; a policy's own limit
 
 Check = Callable[[str, str], str]
 """Takes an attribute's name and value; answers the value to keep, or raises SqsError."""
@@ -54,16 +55,23 @@ def _policy(name: str, value: str) -> str:
     return value
 
 
-def _redrive_policy(name: str, value: str) -> str:
+def _redrive_policy(_: str, value: str) -> str:
     if value:
-        _rule_of(name, value)
+        _rule_of(value)
     return value
+
+
+def bad_redrive_policy(value: str, reason: str) -> SqsError:
+    """AWS answers this attribute's errors in another way than all others'."""
+    return invalid_value(value, "RedrivePolicy", reason)
 
 
 def _redrive_allow_policy(name: str, value: str) -> str:
     if not value:
         return value
-    policy = _object(name, value)
+    policy = _object(value)
+    if policy is None:
+        raise bad_attribute(name, "Amazon SQS can't create the redrive allow policy, as it's in an unsupported format.")
     permission, arns = policy.get("redrivePermission"), policy.get("sourceQueueArns")
     if permission not in ("allowAll", "denyAll", "byQueue") or set(policy) - {"redrivePermission", "sourceQueueArns"}:
         raise bad_attribute(name, "Amazon SQS can't create the redrive allow policy, as it's in an unsupported format.")
@@ -76,29 +84,31 @@ def _redrive_allow_policy(name: str, value: str) -> str:
     return value
 
 
-def _object(name: str, value: str) -> dict[str, Any]:
+def _object(value: str) -> dict[str, Any] | None:
     try:
         found = json.loads(value)
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise bad_attribute(name, "Redrive policy is not a valid JSON map.")
-    return found
+        return None
+    return found if isinstance(found, dict) else None
 
 
-def _rule_of(name: str, value: str) -> DeadLetterRule:
-    policy = _object(name, value)
+def _rule_of(value: str) -> DeadLetterRule:
+    policy = _object(value)
+    if policy is None:
+        raise bad_redrive_policy(value, "Redrive policy is not a valid JSON map.")
     for key in ("deadLetterTargetArn", "maxReceiveCount"):
         if key not in policy:
-            raise bad_attribute(name, f"Redrive policy does not contain mandatory attribute: {key}.")
+            raise bad_redrive_policy(value, f"Redrive policy does not contain mandatory attribute: {key}.")
     if unknown := set(policy) - {"deadLetterTargetArn", "maxReceiveCount"}:
-        raise bad_attribute(name, f"Redrive policy contains an unknown attribute: {sorted(unknown)[0]}.")
+        raise bad_redrive_policy(value, f"Redrive policy contains an unknown attribute: {min(unknown)}.")
     target = address_of_arn(str(policy["deadLetterTargetArn"]))
     if target is None:
-        raise bad_attribute(name, "Invalid value for deadLetterTargetArn.")
+        raise bad_redrive_policy(value, "Invalid value for deadLetterTargetArn.")
     count = str(policy["maxReceiveCount"])
     if not (count.isascii() and count.isdigit()) or len(count) > 4 or not 1 <= int(count) <= MAX_RECEIVES_MAX:
-        raise bad_attribute(name, f"Invalid value for maxReceiveCount: {count[:20]}, valid values are from 1 to 1000.")
+        raise bad_redrive_policy(
+            value, f"Invalid value for maxReceiveCount: {count[:20]}, valid values are from 1 to 1000 both inclusive."
+        )
     return DeadLetterRule(target, int(count))
 
 
@@ -153,6 +163,8 @@ def checked(given: Mapping[str, str], *, fifo: bool, creating: bool) -> dict[str
         check = CHECKS.get(name)
         if check is None:
             raise unknown_attribute(name)
+        if len(value) > VALUE_LENGTH_MAX:
+            raise bad_attribute(name, f"It is longer than {VALUE_LENGTH_MAX} characters.")
         if name == "FifoQueue":
             _check_fifo_attribute(value, fifo=fifo, creating=creating)
         elif name in FIFO_ONLY and not fifo:
@@ -164,9 +176,9 @@ def checked(given: Mapping[str, str], *, fifo: bool, creating: bool) -> dict[str
 
 
 def _check_fifo_attribute(value: str, *, fifo: bool, creating: bool) -> None:
-    if creating and value.lower() != "true":
+    if not fifo or (creating and value.lower() != "true"):
         raise unknown_attribute("FifoQueue")
-    if not creating and (value.lower() == "true") is not fifo:
+    if value.lower() != "true":
         raise bad_attribute("FifoQueue", "Modifying queue type is not supported.")
 
 
@@ -206,7 +218,7 @@ def settings_of(attributes: dict[str, str], earlier: Settings | None = None) -> 
         message_bytes_max=int(value["MaximumMessageSize"]),
         content_deduplication=attributes.get("ContentBasedDeduplication") == "true",
         group_deduplication=by_group if earlier is None else earlier.group_deduplication,
-        dead_letter=_rule_of("RedrivePolicy", redrive) if redrive else None,
+        dead_letter=_rule_of(redrive) if redrive else None,
         attributes=attributes,
     )
 

@@ -35,9 +35,8 @@ async def start_message_move_task(
     try:
         task = await desk.broker.start_move(source, target, rate)
     except MoveTaskRunningError:
-        raise SqsError(
-            "UnsupportedOperation",
-            "There is already a task running. Only one active task is allowed for a source queue arn at a given time.",
+        raise invalid_parameter(
+            "There is already a task running. Only one active task is allowed for a source queue arn at a given time."
         ) from None
     except TooManyMoveTasksError:
         raise SqsError("OverLimit", "Too many active message move tasks in this account.") from None

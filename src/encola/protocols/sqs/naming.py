@@ -7,6 +7,7 @@ from encola.protocols.sqs.errors import SqsError, invalid_parameter
 
 NAME_LENGTH_MAX = 80
 FIFO_SUFFIX = ".fifo"
+URL_SHOWN_MAX = 500  # characters of a wrong URL that its error repeats
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
 _ACCOUNT = re.compile(r"[0-9]{12}\Z")
@@ -36,7 +37,7 @@ def address_of_url(url: str, account: str) -> Address:
         return Address(parts[-2], parts[-1])
     if len(parts) == 1 and parts[0] and "://" not in url:
         return Address(account, parts[0])
-    raise SqsError("InvalidAddress", f"The address {url} is not valid for this endpoint.")
+    raise SqsError("InvalidAddress", f"The address {url[:URL_SHOWN_MAX]} is not valid for this endpoint.")
 
 
 def url_of(base: str, address: Address) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from encola.engine.queue import Queue
 from encola.protocols.sqs import mapping
 from encola.protocols.sqs import shapes as s
+from encola.protocols.sqs.access import OWNER_ONLY
 from encola.protocols.sqs.desk import Call, Desk
 from encola.protocols.sqs.errors import SqsError, invalid_value
 
@@ -62,25 +63,9 @@ def _check(label: str, accounts: list[str], actions: list[str]) -> None:
             raise invalid_value(
                 f"SQS:{action[:100]}", "ActionName",
                 "Only the queue owner is allowed to invoke this action."
-                if action in _OWNER_ONLY
+                if action in OWNER_ONLY
                 else "Please refer to the appropriate WSDL for a list of valid actions.",
             )  # fmt: skip
-
-
-_OWNER_ONLY = (
-    "AddPermission",
-    "RemovePermission",
-    "CreateQueue",
-    "DeleteQueue",
-    "SetQueueAttributes",
-    "ListQueues",
-    "TagQueue",
-    "UntagQueue",
-    "ListQueueTags",
-    "StartMessageMoveTask",
-    "CancelMessageMoveTask",
-    "ListMessageMoveTasks",
-)
 
 
 async def remove_permission(desk: Desk, call: Call, request: s.RemovePermissionRequest) -> s.Empty:

@@ -11,7 +11,7 @@ from encola.engine.queue import SECOND, Address, Queue, Settings
 from encola.protocols.sqs import mapping
 from encola.protocols.sqs import shapes as s
 from encola.protocols.sqs.desk import Call, Desk
-from encola.protocols.sqs.errors import SqsError, bad_attribute, invalid_value, unknown_attribute
+from encola.protocols.sqs.errors import SqsError, invalid_value, unknown_attribute
 from encola.protocols.sqs.naming import check_name
 from encola.protocols.sqs.tags import check_tags
 from encola.protocols.sqs.validate import check_range
@@ -48,7 +48,7 @@ async def create_queue(desk: Desk, call: Call, request: s.CreateQueueRequest) ->
 
 def _check_same(queue: Queue, attributes: dict[str, str]) -> None:
     """CreateQueue may be repeated with the attributes that the queue has."""
-    current = mapping.attributes_of(queue)
+    current = {**queue.settings.attributes, **mapping.attributes_of(queue)}
     for name, value in attributes.items():
         if current.get(name, "") != value:
             raise SqsError(
@@ -63,14 +63,15 @@ def _check_dead_letter(desk: Desk, call: Call, source: Address, settings: Settin
     if rule is None:
         return
     target = desk.broker.find(rule.target)
-    if target is None:
-        raise bad_attribute("RedrivePolicy", "Dead letter target does not exist.")
-    if rule.target.account != source.account:
-        raise bad_attribute("RedrivePolicy", "Dead letter target must be owned by the account of the source queue.")
-    if target.ordered is not ordered:
-        raise bad_attribute("RedrivePolicy", "Dead-letter queue must be same type of queue as the source.")
-    if not mapping.redrive_allowed(target, call.arn(source)):
-        raise bad_attribute("RedrivePolicy", "The dead-letter queue's redrive allow policy does not permit this queue.")
+    reason = ""
+    if target is None or rule.target.account != source.account:
+        reason = "Dead letter target does not exist."  # to another account as well
+    elif target.ordered is not ordered:
+        reason = "Dead-letter queue must be same type of queue as the source."
+    elif not mapping.redrive_allowed(target, call.arn(source)):
+        reason = "The dead-letter queue's redrive allow policy does not permit this queue."
+    if reason:
+        raise mapping.bad_redrive_policy(settings.attributes["RedrivePolicy"], reason)
 
 
 async def delete_queue(desk: Desk, call: Call, request: s.QueueRequest) -> s.Empty:

@@ -23,7 +23,10 @@ from encola.protocols.sqs.validate import (
 
 DELAY_SECONDS_MAX = 900
 NOT_FOR_THIS_TYPE = "The request include parameter that is not valid for this queue type."
-NO_GROUP = "MessageGroupId"
+NO_GROUP = "The request must contain the parameter MessageGroupId."
+NO_DEDUPLICATION_ID = (
+    "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly"
+)
 
 Entry = s.SendMessageRequest | s.SendMessageBatchRequestEntry
 
@@ -55,7 +58,7 @@ def draft_of(entry: Entry, queue: Queue, sender: str) -> Draft:
         found = check_system_attributes(entry.MessageSystemAttributes)
         properties = {name: header.value.decode() for name, header in found.items()}
     group = entry.MessageGroupId
-    if group is not None:
+    if group or (group is not None and not queue.ordered):
         check_id(group, "MessageGroupId")
     if queue.ordered:
         return _ordered_draft(entry, queue, Draft(body, sender, group or "", None, None, headers, properties))
@@ -81,10 +84,7 @@ def _ordered_draft(entry: Entry, queue: Queue, draft: Draft) -> Draft:
     elif queue.settings.content_deduplication:
         given = hashlib.sha256(draft.body).hexdigest()
     else:
-        raise invalid_parameter(
-            "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided "
-            "explicitly"
-        )
+        raise invalid_parameter(NO_DEDUPLICATION_ID)
     # The key says how far it reaches: an id within its group, or within the queue. No id has a NUL.
     key = f"{draft.group}\0{given}" if queue.settings.group_deduplication else given
     return Draft(draft.body, draft.sender, draft.group, key, None, draft.headers, draft.properties)
@@ -102,8 +102,8 @@ async def send_message_batch(desk: Desk, call: Call, request: s.SendMessageBatch
     queue = desk.queue(call, request.QueueUrl, "SendMessage")
     entries = request.Entries or []
     check_batch_ids([entry.Id for entry in entries], "SendMessageBatchRequestEntry")
-    if queue.ordered and not all(entry.MessageGroupId for entry in entries):
-        raise invalid_parameter(f"The request must contain the parameter {NO_GROUP}.")
+    if queue.ordered:
+        _check_ordered_batch(entries, queue)
     accepted: list[tuple[s.SendMessageBatchRequestEntry, Draft]] = []
     failed: list[s.BatchResultErrorEntry] = []
     total = 0
@@ -130,6 +130,14 @@ async def send_message_batch(desk: Desk, call: Call, request: s.SendMessageBatch
         [_entry_of(queue, *pair, one) for pair, one in zip(accepted, stored, strict=True)],
         failed or UNSET,
     )
+
+
+def _check_ordered_batch(entries: list[s.SendMessageBatchRequestEntry], queue: Queue) -> None:
+    """An entry without its group or deduplication id fails the whole batch, as AWS answers it."""
+    if not all(entry.MessageGroupId for entry in entries):
+        raise invalid_parameter(NO_GROUP)
+    if not queue.settings.content_deduplication and any(entry.MessageDeduplicationId is None for entry in entries):
+        raise invalid_parameter(NO_DEDUPLICATION_ID)
 
 
 def _too_long(entry_id: str, queue: Queue) -> s.BatchResultErrorEntry:

@@ -4,7 +4,7 @@ Sources: Amazon SQS API reference (SendMessage), developer guide ("Message quota
 """
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from encola.engine.message import Header
 from encola.protocols.sqs.errors import SqsError, invalid_parameter, invalid_value, missing
@@ -26,6 +26,7 @@ NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ATTRIBUTE_NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
 _ID = re.compile(r"[A-Za-z0-9!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~]{1,128}\Z")
 _BATCH_ID = re.compile(r"[A-Za-z0-9_-]{1,80}\Z")
+_NUMBER = re.compile(r"[+-]?(?=\.?[0-9])[0-9]{0,1000}(\.[0-9]{0,1000})?([eE][+-]?[0-9]{1,6})?\Z")
 _TYPES = ("String", "Number", "Binary")
 
 
@@ -77,13 +78,15 @@ def _header(name: str, value: MessageAttributeValue) -> Header:
     if not kind:
         raise invalid_parameter(f"The message attribute '{name}' must contain non-empty message attribute type.")
     base = kind.partition(".")[0]
-    if base not in _TYPES or len(kind) > ATTRIBUTE_TYPE_LENGTH_MAX:
+    if base not in _TYPES or len(kind) > ATTRIBUTE_TYPE_LENGTH_MAX or NOT_XML.search(kind):
         raise invalid_parameter(
             f"The message attribute '{name}' has an invalid message attribute type, the set of supported type "
             "prefixes is Binary, Number, and String."
         )
     if value.StringListValues or value.BinaryListValues:
-        raise invalid_parameter(f"Message attribute list values in attribute '{name}' are not supported.")
+        raise SqsError(
+            "UnsupportedOperation", "Message attribute list values in SendMessage operation are not supported."
+        )
     if base == "Binary":
         data = value.BinaryValue
     else:
@@ -111,17 +114,17 @@ def _check_attribute_name(name: str) -> None:
 
 
 def _check_number(name: str, text: str) -> None:
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        number = Decimal("NaN")
-    smallest, largest = NUMBER_RANGE
-    if (
-        not number.is_finite()
-        or len(number.normalize().as_tuple().digits) > NUMBER_DIGITS_MAX
-        or (number and not smallest <= abs(number) <= largest)
-    ):
+    if not _NUMBER.match(text) or not _is_number(Decimal(text)):
         raise invalid_parameter(f"Can't cast the value of message (user) attribute '{name}' to a number.")
+
+
+def _is_number(number: Decimal) -> bool:
+    """Nothing here may compute: arithmetic would round to the context's 28 digits, or overflow."""
+    if not number:
+        return True
+    digits = "".join(map(str, number.as_tuple().digits)).strip("0")
+    smallest, largest = NUMBER_RANGE
+    return len(digits) <= NUMBER_DIGITS_MAX and smallest <= number.copy_abs() <= largest
 
 
 def size_of(body: bytes, headers: dict[str, Header]) -> int:

@@ -7,6 +7,7 @@ Source: AWS documentation, "Making Query API requests" (Amazon SQS developer gui
 """
 
 import base64
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ from encola.protocols.sqs.validate import NOT_XML
 
 NAMESPACE = "http://queue.amazonaws.com/doc/2012-11-05/"
 FIELDS_MAX = 2000
+DOTS_MAX = 8  # in the name of a field
 CONTENT_TYPE = ("Content-Type", "text/xml")
 
 LISTS = {
@@ -55,6 +57,8 @@ BATCH_MEMBERS = {"Entries": "RequestEntry", "Successful": "ResultEntry"}
 
 FAILED = "BatchResultErrorEntry"
 
+_NUMBER = re.compile(r"[1-9][0-9]{0,5}\Z")
+
 
 def fields_of(text: str) -> dict[str, str]:
     """The fields of a form or a query string; the first of those with one name. Raises SqsError."""
@@ -80,58 +84,67 @@ def decode(operation: str, shape: type[Shape], fields: Mapping[str, str]) -> Any
         raise invalid_parameter(f"The request has an invalid parameter: {error}") from None
 
 
-_Tree = dict[str, Any]
-_VALUE = ""  # the key under which a node keeps its own text; no wire name is empty
+class _Node:
+    """A field name up to one of its dots: the text of the field that ends here, and what goes on behind the dot."""
+
+    __slots__ = ("parts", "text")
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.parts: dict[str, _Node] = {}
 
 
-def _tree(fields: Mapping[str, str]) -> _Tree:
-    root: _Tree = {}
+_NOTHING = _Node()
+
+
+def _tree(fields: Mapping[str, str]) -> _Node:
+    root = _Node()
     for name, value in fields.items():
         node = root
-        for part in name.split(".", 8):
-            node = node.setdefault(part, {})
-        node[_VALUE] = value
+        for part in name.split(".", DOTS_MAX):
+            node = node.parts.setdefault(part, _Node())
+        node.text = value
     return root
 
 
-def _struct(operation: str, shape: type[Shape], tree: _Tree) -> dict[str, Any]:
+def _struct(operation: str, shape: type[Shape], tree: _Node) -> dict[str, Any]:
     found = {}
     for name, kind in _members(shape):
-        value = _member(operation, name, kind, tree)
+        value = _member(operation, name, kind, tree.parts)
         if value is not None:
             found[name] = value
     return found
 
 
-def _member(operation: str, name: str, kind: Any, tree: _Tree) -> Any:
+def _member(operation: str, name: str, kind: Any, parts: dict[str, _Node]) -> Any:
     origin = typing.get_origin(kind)
     if origin is list:
         (element,) = typing.get_args(kind)
         wire = LISTS.get(name) or operation + BATCH_MEMBERS[name]
-        values = [_value(operation, element, node) for node in _numbered(tree.get(wire))]
+        values = [_value(operation, element, node) for node in _numbered(parts.get(wire))]
         return values or None
     if origin is dict:
         wire, key_name, value_name = MAPS[name]
         _, value_kind = typing.get_args(kind)
         entries = {}
-        for node in _numbered(tree.get(wire)):
-            key = node.get(key_name, {}).get(_VALUE, "")
-            entries[key] = _value(operation, value_kind, node.get(value_name, {}))
+        for node in _numbered(parts.get(wire)):
+            key = node.parts.get(key_name, _NOTHING).text
+            entries[key] = _value(operation, value_kind, node.parts.get(value_name, _NOTHING))
         return entries or None
-    return _value(operation, kind, tree[name]) if name in tree else None
+    return _value(operation, kind, parts[name]) if name in parts else None
 
 
-def _value(operation: str, kind: Any, node: _Tree) -> Any:
+def _value(operation: str, kind: Any, node: _Node) -> Any:
     if isinstance(kind, type) and issubclass(kind, Shape):
         return _struct(operation, kind, node)
-    return node.get(_VALUE, "")
+    return node.text
 
 
-def _numbered(node: _Tree | None) -> Iterator[_Tree]:
-    """The elements 1, 2, 3 ... in the order of their numbers."""
-    numbers = sorted(int(key) for key in node or () if key.isascii() and key.isdigit() and len(key) <= 6)
-    for number in numbers:
-        yield typing.cast(_Tree, node)[str(number)]
+def _numbered(node: _Node | None) -> Iterator[_Node]:
+    """The elements 1, 2, 3 ... in the order of their numbers; what is no number is no element."""
+    parts = node.parts if node else {}
+    for key in sorted((key for key in parts if _NUMBER.match(key)), key=int):
+        yield parts[key]
 
 
 def _members(shape: type[Shape]) -> list[tuple[str, Any]]:
