@@ -10,6 +10,7 @@ holds from machine to machine where requests a second do not.
 import asyncio
 import hashlib
 import sys
+from typing import cast
 
 import httptools
 import msgspec
@@ -35,7 +36,7 @@ class Conversation(asyncio.Protocol):
     """One connection: each whole request is answered at once."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._parser = httptools.HttpRequestParser(self)
 
     def data_received(self, data: bytes) -> None:

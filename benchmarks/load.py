@@ -12,7 +12,6 @@ import select
 import socket
 import sys
 import time
-from collections.abc import Callable
 
 import msgspec
 
@@ -56,7 +55,7 @@ class Generator:
             connection = Connection(job, script)
             self._connections[connection.socket.fileno()] = connection
             self._epoll.register(connection.socket, select.EPOLLIN)
-            self._ask(connection, lambda script=script: next(script))
+            self._ask(connection, script)
 
     def run_until(self, deadline: float) -> None:
         """Answers and asks until ``deadline`` (of perf_counter), or until every script has ended."""
@@ -95,9 +94,9 @@ class Generator:
         for connection in self._connections.values():
             connection.socket.close()
 
-    def _ask(self, connection: Connection, advance: Callable[[], bytes]) -> None:
+    def _ask(self, connection: Connection, script: Script) -> None:
         try:
-            request = advance()
+            request = next(script)
         except StopIteration:
             return
         self._under_way += 1

@@ -22,7 +22,7 @@ def resident_mb(pid: int) -> float:
     raise ProcessLookupError(pid)
 
 
-def pin(core: int) -> None:
-    """Binds this process to one core, where there are enough of them."""
+def pin(core: int, pid: int = 0) -> None:
+    """Binds a process (0: this one) to one core, where there are enough of them."""
     if core in os.sched_getaffinity(0):
-        os.sched_setaffinity(0, {core})
+        os.sched_setaffinity(pid, {core})
