@@ -42,6 +42,8 @@ class SqsEndpoint:
         target = request.headers.get("x-amz-target")
         if target is not None:
             return await self._handle_json(request, target)
+        if request.headers.get("content-type", "").startswith("application/x-amz-json"):
+            return await self._handle_json(request, "")
         return await self._handle_query(request)
 
     # The two protocols ------------------------------------------------------------------------------
@@ -52,7 +54,7 @@ class SqsEndpoint:
             identity = self._authenticator.authenticate(request)
             operation = TARGETS.get(target)
             if operation is None or request.method != "POST":
-                raise SqsError("UnknownOperationException", f"The operation {target[:100]} is not known.")
+                raise SqsError("UnknownOperationException", f"The operation {target[:100] or '(none)'} is not known.")
             asked = wire_json.decode(operation.decoder, request.body)
             result = await self._perform(operation, asked, identity, request)
             return wire_json.answer(result, request_id)
