@@ -1,0 +1,1 @@
+"""Examples: one folder an idea, each a program that CI runs."""
