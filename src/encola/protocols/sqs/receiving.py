@@ -35,13 +35,13 @@ async def receive_message(desk: Desk, call: Call, request: s.ReceiveMessageReque
     attempt = request.ReceiveRequestAttemptId
     if attempt is not None:
         check_id(attempt, "ReceiveRequestAttemptId")
+    names = _system_names(request)
     try:
         deliveries = await desk.broker.receive(queue, limit=limit, lease=lease, wait=wait, attempt_id=attempt)
     except TooManyLeasedError:
         raise SqsError("OverLimit", f"Too many messages in flight: the maximum for a queue is {LEASED_MAX}.") from None
     if not deliveries:
         return s.ReceiveMessageResult()
-    names = _system_names(request)
     wanted = request.MessageAttributeNames
     return s.ReceiveMessageResult([message_of(call, queue, one, names, wanted) for one in deliveries])
 
