@@ -104,7 +104,7 @@ class EncolaServer:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Environment variables that lead any AWS SDK or tool to this server."""
+        """Environment variables that lead AWS SDKs to this server (version 1 of the AWS CLI needs --endpoint-url)."""
         return {
             "AWS_ENDPOINT_URL_SQS": self._url,
             "AWS_REGION": REGION,
