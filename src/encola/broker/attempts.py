@@ -25,11 +25,14 @@ class _Attempt(msgspec.Struct):
 
 
 class Attempts:
+    """The newest attempts, at most ``ATTEMPTS_MAX``; the oldest are forgotten first."""
+
     def __init__(self) -> None:
         self._attempts: dict[Key, _Attempt] = {}
         self._of_message: dict[MessageId, Key] = {}
 
     def remember(self, key: Key, deliveries: Sequence[Delivery], now: Instant) -> None:
+        """Keeps the deliveries of an attempt; forgets those that are over, and the oldest of too many."""
         while self._attempts:
             oldest = next(iter(self._attempts))
             if len(self._attempts) < ATTEMPTS_MAX and self._attempts[oldest].until > now:

@@ -19,6 +19,8 @@ _log = logging.getLogger("encola.chores")
 
 
 class Chores:
+    """One task that sweeps: every ``PAUSE_SECONDS``, and without a pause while there is more to free."""
+
     def __init__(self, store: Store, clock: Clock, registry: Registry) -> None:
         self._store = store
         self._clock = clock

@@ -13,6 +13,8 @@ CountLeased = Callable[[QueueId], Awaitable[int]]
 
 
 class LeaseCap:
+    """See the module. ``count_leased`` counts the leases of a queue, at a cost that grows with them."""
+
     def __init__(self, count_leased: CountLeased, leased_max: int = LEASED_MAX) -> None:
         self._count_leased = count_leased
         self._leased_max = leased_max

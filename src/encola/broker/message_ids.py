@@ -14,6 +14,7 @@ class MessageIds:
         self._next = 0
 
     def new(self) -> str:
+        """A random id that nobody had before."""
         start = self._next
         if start >= len(self._digits):
             self._digits = os.urandom(_BLOCK * _ID_BYTES).hex()

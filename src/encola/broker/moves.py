@@ -89,6 +89,7 @@ class Moves:
         return [task for task in reversed(self._tasks.values()) if task.source == source][:KEPT_OF_A_SOURCE]
 
     async def start(self, source: Queue, target: Address | None, rate: int | None, to_move: int) -> MoveTask:
+        """Raises MoveTaskRunningError, TooManyMoveTasksError. ``to_move`` is only told, not a limit."""
         active = [task for task in self._tasks.values() if task.active]
         if any(task.source == source.address for task in active):
             raise MoveTaskRunningError
@@ -114,6 +115,7 @@ class Moves:
         return task
 
     async def cancel(self, task_id: str) -> MoveTask:
+        """What is under way still ends. Raises MoveTaskNotFoundError."""
         task = self._tasks.get(task_id)
         if task is None or task.status != RUNNING:
             raise MoveTaskNotFoundError

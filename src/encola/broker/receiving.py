@@ -23,6 +23,8 @@ LOOK_AGAIN_MIN: Duration = 20
 
 
 class Receiving:
+    """All that a receive needs besides the store: who waits, the cap on leases, noisy tenants, repeated attempts."""
+
     def __init__(self, store: Store, clock: Clock, registry: Registry, attempts: Attempts) -> None:
         self._store = store
         self._clock = clock

@@ -10,6 +10,8 @@ DELETED_RECENTLY = MINUTE
 
 
 class Registry:
+    """Queues by address and by id, and the addresses that were deleted a moment ago."""
+
     def __init__(self) -> None:
         self._by_address: dict[Address, Queue] = {}
         self._by_id: dict[QueueId, Queue] = {}
@@ -37,6 +39,7 @@ class Registry:
         self._by_id[queue.id] = queue
 
     def remove(self, queue: Queue, now: Instant) -> None:
+        """Forgets a queue, and remembers for a minute that its address was used."""
         self._by_address.pop(queue.address, None)
         self._by_id.pop(queue.id, None)
         self._deleted_at = {a: at for a, at in self._deleted_at.items() if now - at < DELETED_RECENTLY}

@@ -25,6 +25,8 @@ class _Reading(msgspec.Struct):
 
 
 class Tenants:
+    """See the module. Only queues that were seen to have message groups are watched."""
+
     def __init__(self, leased_by_group: LeasedByGroup) -> None:
         self._leased_by_group = leased_by_group
         self._readings: dict[QueueId, _Reading] = {}

@@ -27,6 +27,8 @@ class Waiter:
 
 
 class Waiters:
+    """See the module. Belongs to one event loop, as all of the broker does."""
+
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._parked: dict[QueueId, deque[Waiter]] = {}

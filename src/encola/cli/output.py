@@ -19,6 +19,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> Any:
+    """The table that ``print_table`` prints, for who prints it otherwise."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

@@ -43,6 +43,8 @@ class Catalog(msgspec.Struct):
 
 
 class Store(Protocol):
+    """See the module; the words of its arguments and answers are in ``engine.changes``."""
+
     async def open(self) -> None: ...
     async def close(self) -> None: ...
 

@@ -23,12 +23,15 @@ _READS = ("GET", "HEAD")
 
 
 class Front:
+    """See the module. ``trusting``: there are no credentials, so pages of other sites are refused."""
+
     def __init__(self, sqs: Answer, health: Answer, *, trusting: bool) -> None:
         self._sqs = sqs
         self._health = health
         self._trusting = trusting
 
     async def handle(self, request: Request) -> Response:
+        """Refuses pages of other sites, answers health checks, and leaves the rest to SQS."""
         if self._trusting and _of_foreign_page(request.headers):
             return FOREIGN_PAGE
         if request.method in _READS and request.target.partition("?")[0] in PATHS:

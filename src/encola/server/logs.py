@@ -30,6 +30,8 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
+    """Time, level and message, then the fields as ``name=value``."""
+
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
 
@@ -40,6 +42,7 @@ class TextFormatter(logging.Formatter):
 
 
 def start_logging(config: LogConfig) -> None:
+    """Sends the logs of encola, and only those, to the standard error stream."""
     as_text = config.format == "text" or (config.format == "auto" and sys.stderr.isatty())
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(TextFormatter() if as_text else JsonFormatter())

@@ -58,6 +58,8 @@ class _Shelf(msgspec.Struct):
 
 
 class MemoryStore:
+    """See the module. Of use for tests, and wherever a restart may forget everything."""
+
     def __init__(self) -> None:
         self._shelves: dict[QueueId, _Shelf] = {}
         self._notes: dict[tuple[str, str], bytes] = {}

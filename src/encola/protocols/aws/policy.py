@@ -32,6 +32,8 @@ class PolicyError(ValueError):
 
 
 class Decision(Enum):
+    """What a policy says of a request; NONE when no statement is about it."""
+
     ALLOW = "allow"
     DENY = "deny"
     NONE = "none"
@@ -51,6 +53,8 @@ class Statement(msgspec.Struct, frozen=True):
 
 
 class Policy(msgspec.Struct, frozen=True):
+    """A checked policy document, ready to evaluate."""
+
     statements: tuple[Statement, ...]
 
 

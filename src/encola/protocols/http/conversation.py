@@ -1,9 +1,10 @@
 """One connection: requests in, answers out in the same order, and an end to everything that lasts too long.
 
-    bytes -> RequestParser -> _pending -> _serve (a task while there is something to answer) -> encode -> transport
+    bytes -> RequestParser -> _pending -> _start (an errand: the handler) -> _answered -> encode -> transport
 
-One handler runs at a time; what a client pipelines waits in ``_pending``. A client that goes away cancels its handler,
-so that a parked poll takes no message for somebody who left. All waits are judged by the listener's sweep.
+One handler runs at a time, its first step as soon as the request is whole; what a client pipelines waits in
+``_pending``. A client that goes away cancels its handler, so that a parked poll takes no message for somebody who left.
+All waits are judged by the listener's sweep.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from collections import deque
 from typing import Protocol, cast
 
 from encola.protocols.http.codec import CONTINUE, BadRequestError, Parsed, RequestParser, encode, refusal
+from encola.protocols.http.errand import Errand
 from encola.protocols.http.limits import HttpLimits
 from encola.protocols.http.message import AccessHook, Handler, Response
 
@@ -46,7 +48,10 @@ class Conversation(asyncio.Protocol):
         self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._pending: deque[Parsed | BadRequestError] = deque()
-        self._task: asyncio.Task[None] | None = None
+        self._errand: Errand[Response] | None = None  # the handler that runs now, for ...
+        self._parsed: Parsed | None = None  # ... this request, since ...
+        self._begun = 0.0
+        self._starting = False  # it takes its first step: what comes after the answer is the starter's business
         self._ended = False  # nothing is read any more; what still comes is dropped
         self._half_closed: asyncio.TimerHandle | None = None
         self._reading_paused = False
@@ -72,10 +77,10 @@ class Conversation(asyncio.Protocol):
             return
         parser = self._parser
         requests = parser.feed(data)
-        if parser.error is None and len(requests) == 1 and self._task is None and not self._pending:
+        if parser.error is None and len(requests) == 1 and self._errand is None and not self._pending:
             self._started = parser.started
             if self._blocked_since is None:
-                self._task = self._loop.create_task(self._serve(requests[0]))
+                self._start(requests[0])
                 return
         self._take(requests)
 
@@ -88,7 +93,7 @@ class Conversation(asyncio.Protocol):
         elif parser.started and (not self._started or parser.in_body != self._in_body):
             self._since = self._house.now
         self._started, self._in_body = parser.started, parser.in_body
-        if parser.expects_continue and self._task is None and not self._pending and self._transport is not None:
+        if parser.expects_continue and self._errand is None and not self._pending and self._transport is not None:
             parser.expects_continue = False
             self._transport.write(CONTINUE)
         self._serve_pending()
@@ -101,7 +106,7 @@ class Conversation(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The client sends no more. A client that dies looks the same, so answers under way must be quick."""
-        if self._ended or self._task is None or self._house.secure:
+        if self._ended or self._errand is None or self._house.secure:
             return False
         if self._half_closed is None:
             self._half_closed = self._loop.call_later(self._house.limits.half_closed_seconds_max, self.abort)
@@ -114,8 +119,8 @@ class Conversation(asyncio.Protocol):
         self._parser.close()
         if self._half_closed is not None:
             self._half_closed.cancel()
-        if self._task is not None:
-            self._task.cancel()
+        if self._errand is not None:
+            self._errand.cancel()
         self._house.left(self)
 
     def pause_writing(self) -> None:
@@ -128,50 +133,56 @@ class Conversation(asyncio.Protocol):
     # ---- answers ----
 
     def _serve_pending(self) -> None:
-        if self._pending and self._task is None and self._blocked_since is None:
-            self._task = self._loop.create_task(self._serve(self._pending.popleft()))
-
-    async def _serve(self, item: Parsed | BadRequestError) -> None:
-        """Answers this and all that waits behind it."""
+        """Answers what waits, as far as that goes at once."""
         pending = self._pending
-        while True:
-            try:
-                if isinstance(item, BadRequestError):
-                    self._refuse(item)
-                    break
-                await self._answer(item)
-            except BaseException:  # cancelled, by the client's leaving or at the end of the process
-                self._task = None
-                self.abort()
-                raise
-            if not pending or self._blocked_since is not None or self._transport is None:
-                break
-            item = pending.popleft()
-        self._task = None
-        self._rest()
+        while pending and self._errand is None and self._blocked_since is None and self._transport is not None:
+            self._start(pending.popleft())
 
-    async def _answer(self, parsed: Parsed) -> None:
-        house = self._house
-        request = parsed.request
-        access = house.access
-        begun = self._loop.time() if access is not None else 0.0
+    def _start(self, item: Parsed | BadRequestError) -> None:
+        if isinstance(item, BadRequestError):
+            self._refuse(item)
+            self._rest()
+            return
+        self._parsed = item
+        if self._house.access is not None:
+            self._begun = self._loop.time()
+        self._errand = errand = Errand(self._house.handler(item.request), self._answered)
+        self._starting = True
+        errand.start()
+        self._starting = False
+
+    def _answered(self, response: Response | None, error: BaseException | None) -> None:
+        """The handler came to its end."""
+        parsed, self._parsed, self._errand = self._parsed, None, None
+        if parsed is None or self._transport is None or isinstance(error, asyncio.CancelledError):
+            self.abort()
+            return
+        if error is None and response is not None:
+            self._write(parsed, response)
+        else:
+            _log_failure(error)
+            self._write(parsed, INTERNAL_ERROR)
+        if self._pending and not self._starting:
+            self._serve_pending()
+        if self._errand is None:
+            self._rest()
+
+    def _write(self, parsed: Parsed, response: Response) -> None:
+        house, request = self._house, parsed.request
+        close = house.stopping or not parsed.keep_alive
         head = request.method == "HEAD"
-        say_keep_alive = parsed.say_keep_alive
         try:
-            response = await house.handler(request)
-            close = house.stopping or not parsed.keep_alive
-            data = encode(response, house.common_headers, close=close, say_keep_alive=say_keep_alive, head=head)
-        except Exception as error:
+            data = encode(response, house.common_headers, close=close, say_keep_alive=parsed.say_keep_alive, head=head)
+        except ValueError as error:
             _log_failure(error)
             response = INTERNAL_ERROR
-            close = house.stopping or not parsed.keep_alive
-            data = encode(response, house.common_headers, close=close, say_keep_alive=say_keep_alive, head=head)
+            data = encode(response, house.common_headers, close=close, head=head)
         if self._transport is not None:
             self._transport.write(data)
             if close:
                 self._end()
-        if access is not None:
-            access(request, response, self._loop.time() - begun)
+        if house.access is not None:
+            house.access(request, response, self._loop.time() - self._begun)
 
     def _rest(self) -> None:
         """Nothing is being answered: the connection waits for the client, or ends."""
@@ -210,7 +221,7 @@ class Conversation(asyncio.Protocol):
     @property
     def idle(self) -> bool:
         """No request under way: may be closed without anybody missing an answer."""
-        return self._task is None and not self._pending and not self._parser.started
+        return self._errand is None and not self._pending and not self._parser.started
 
     def finish(self) -> None:
         """The server stops: idle connections end now, others after their answer."""
@@ -229,7 +240,7 @@ class Conversation(asyncio.Protocol):
             if now - self._blocked_since > limits.write_seconds_max:
                 self.abort()
             return
-        if self._task is not None:
+        if self._errand is not None:
             return
         waited = now - self._since
         parser = self._parser
@@ -246,7 +257,7 @@ class Conversation(asyncio.Protocol):
             self._refuse(BadRequestError(408, "the request took too long"))
 
 
-def _log_failure(error: Exception) -> None:
+def _log_failure(error: BaseException | None) -> None:
     # Neither the request nor the error's own text: both may hold what clients sent.
-    frames = "".join(traceback.format_tb(error.__traceback__))
+    frames = "".join(traceback.format_tb(error.__traceback__)) if error is not None else ""
     _log.error("a handler failed with %s\n%s", type(error).__name__, frames)

@@ -36,6 +36,8 @@ OWNER_ONLY = (
 
 
 class Access:
+    """See the module. Parsed policies are kept by their text."""
+
     def __init__(self) -> None:
         self._policies: dict[str, Policy] = {}
 

@@ -40,6 +40,8 @@ class Call(msgspec.Struct):
 
 
 class Desk:
+    """Passed to every operation. It finds the queue of a URL or an ARN, and asks ``Access`` before it answers it."""
+
     def __init__(self, broker: Broker, options: SqsOptions) -> None:
         self.broker = broker
         self.options = options
@@ -47,6 +49,7 @@ class Desk:
         self._addresses: dict[tuple[str, str], Address] = {}
 
     def call(self, identity: Identity, request: Request) -> Call:
+        """What operations know of a request besides its parameters."""
         base = self.options.public_url
         if base is None:
             host = request.headers.get("host", "localhost")

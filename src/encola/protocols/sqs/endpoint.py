@@ -32,6 +32,8 @@ UNAVAILABLE = "The service is not available now: nothing was stored. Try again l
 
 
 class SqsEndpoint:
+    """See the module; ``handle`` is what the HTTP listener calls."""
+
     def __init__(self, broker: Broker, authenticator: Authenticator, options: SqsOptions | None = None) -> None:
         self.desk = Desk(broker, options or SqsOptions())
         self._authenticator = authenticator

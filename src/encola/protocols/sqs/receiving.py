@@ -76,6 +76,7 @@ def _system_names(request: s.ReceiveMessageRequest) -> Sequence[str]:
 def message_of(
     call: Call, queue: Queue, delivery: Delivery, names: Sequence[str], wanted: Sequence[str] | None
 ) -> s.Message:
+    """A delivery as ReceiveMessage answers it, with the attributes that were asked for."""
     body = delivery.body
     message = s.Message(
         delivery.envelope.message_id,

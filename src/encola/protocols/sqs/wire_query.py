@@ -169,6 +169,7 @@ def _plain(kind: Any) -> Any:
 
 
 def answer(operation: str, result: Shape, request_id: str) -> Response:
+    """A result as XML; a void one has no element for it."""
     parts = [f'<?xml version="1.0"?><{operation}Response xmlns="{NAMESPACE}">']
     if type(result) is not Empty:
         parts.append(f"<{operation}Result>")

@@ -33,6 +33,8 @@ _decode_envelope = msgspec.msgpack.Decoder(Envelope).decode
 
 
 class Claimer:
+    """Carries out a ``Claim`` within a transaction that somebody else opens and commits."""
+
     def __init__(self, connection: apsw.Connection, ledger: Ledger, lanes: Lanes) -> None:
         self._connection = connection
         self._execute: Execute = connection.execute

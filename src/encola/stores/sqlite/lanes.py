@@ -22,6 +22,8 @@ DELETE = "DELETE FROM lane WHERE id = ?"
 
 
 class Lanes:
+    """The table ``lane``; used by ``Writer``, ``Claimer`` and ``Sweeper`` within one transaction."""
+
     def __init__(self, connection: apsw.Connection, ledger: Ledger) -> None:
         self._execute: Execute = connection.execute
         self._connection = connection

@@ -31,6 +31,8 @@ BROWSE = (
 
 
 class Reader:
+    """Reads by ``Shelf``, on a connection of its own. One reader serves one thread at a time."""
+
     def __init__(self, connection: apsw.Connection) -> None:
         self._execute: Execute = connection.execute
 

@@ -15,6 +15,8 @@ DEDUP_OVER = "SELECT partition, key FROM dedup WHERE expires_at <= ? LIMIT ?"
 
 
 class Sweeper:
+    """Carries out ``Sweep``; used by ``Writer`` within its transaction."""
+
     def __init__(self, connection: apsw.Connection, ledger: Ledger, lanes: Lanes) -> None:
         self._connection = connection
         self._execute: Execute = connection.execute
@@ -22,6 +24,7 @@ class Sweeper:
         self._lanes = lanes
 
     def sweep(self, sweep: Sweep) -> Swept:
+        """One step: ended deduplication windows first, then what was purged or dropped, then retention."""
         room = sweep.limit
         forgotten = self._forget_deduplication(sweep.now, room)
         room -= forgotten
