@@ -1,6 +1,6 @@
 """Short words for stories about a store, and a clock that only the story turns.
 
-A ``Desk`` holds one store. Its verbs send one Change each, at the desk's own ``now``, and answer what the store answered.
+A ``Desk`` holds one store. Its verbs send one Change each, at the desk's own ``now``, and answer what the store did.
 """
 
 from collections.abc import Callable, Sequence
@@ -143,9 +143,11 @@ class Desk:
         envelope = envelope or delivery.envelope
         return await self.one(Resend(queue, delivery.id, delivery.lease, target, envelope, self.now))
 
+    def a_sweep(self, retention: int | None = None, limit: int = 1_000, queue: QueueId = WORK) -> Sweep:
+        return Sweep(self.now, {} if retention is None else {queue: self.now - retention}, limit)
+
     async def sweep(self, retention: int | None = None, limit: int = 1_000, queue: QueueId = WORK) -> Swept:
-        sent_before = {} if retention is None else {queue: self.now - retention}
-        swept = await self.one(Sweep(self.now, sent_before, limit))
+        swept = await self.one(self.a_sweep(retention, limit, queue))
         assert isinstance(swept, Swept)
         return swept
 

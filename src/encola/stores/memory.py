@@ -5,6 +5,7 @@ as in the durable stores, and one conformance suite holds for all. Where a durab
 counters), this one looks at every message of the queue.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -41,6 +42,8 @@ from encola.engine.message import (
 )
 from encola.engine.queue import Queue
 from encola.engine.store import Catalog
+
+_log = logging.getLogger("encola.store")
 
 
 class _Stored(msgspec.Struct):
@@ -84,7 +87,10 @@ class MemoryStore:
         wakeups, self._wakeups = self._wakeups, {}
         for queue, at in wakeups.items():
             for listener in self._listeners:
-                listener(Wakeup(queue, at))
+                try:
+                    listener(Wakeup(queue, at))
+                except Exception:  # its own fault: the change is made, and the others are told
+                    _log.exception("a watcher of the store failed")
         return applied
 
     def _apply(self, change: Change) -> Applied:

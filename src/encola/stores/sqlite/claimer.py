@@ -25,9 +25,10 @@ DUE_LANES = "SELECT id, name FROM lane WHERE partition = ? AND ready_at <= ? ORD
 BODY = "SELECT meta, data FROM body WHERE id = ?"
 LEASE = "UPDATE message SET ready_at = ?, lease = ?, receives = ?, first_received_at = ?, leased_at = ? WHERE id = ?"
 
-ROUNDS_MAX = 20
-RETIRED_MIN = 100
-"""A claim that meets messages past their retention removes them, with more of that lane, and looks again."""
+RETIRED_MAX = 2_000
+LOOK_MAX = 100
+"""A claim that meets messages past their retention removes them and looks again: at more lanes each time, and at this
+many messages of a lane, until it has removed so many altogether."""
 
 _decode_envelope = msgspec.msgpack.Decoder(Envelope).decode
 
@@ -40,6 +41,7 @@ class Claimer:
         self._execute: Execute = connection.execute
         self._ledger = ledger
         self._lanes = lanes
+        self._retired = 0  # by the claim that is under way
 
     def claim(self, claim: Claim) -> Sequence[Delivery]:
         shelf = self._ledger.shelves.get(claim.queue)
@@ -47,7 +49,8 @@ class Claimer:
             return ()
         standard = self._claim_fair if shelf.grouped else self._claim_common
         look = self._claim_ordered if shelf.queue.ordered else standard
-        for _ in range(ROUNDS_MAX):
+        self._retired = 0
+        while self._retired < RETIRED_MAX:
             deliveries = look(shelf, claim)
             if deliveries is not None:
                 return deliveries
@@ -66,8 +69,7 @@ class Claimer:
 
     def _claim_fair(self, shelf: Shelf, claim: Claim) -> list[Delivery] | None:
         """A standard queue with groups: the oldest of each due lane, merged; quiet tenants first."""
-        wanted = claim.limit + len(claim.noisy)
-        due = self._execute(DUE_LANES, (shelf.partition, claim.now, wanted)).fetchall()
+        due = self._due(shelf, claim, claim.limit + len(claim.noisy))
         lanes = {"": shelf.common_lane, **{name: lane for lane, name in due}}
         ready: dict[str, list[MessageState]] = {}
         retired = False
@@ -90,7 +92,7 @@ class Claimer:
         picked: list[MessageState] = []
         lanes: list[int] = []
         retired = False
-        for lane, _ in self._execute(DUE_LANES, (shelf.partition, claim.now, claim.limit)).fetchall():
+        for lane, _ in self._due(shelf, claim, claim.limit):
             head = self._lanes.head(lane, claim.limit - len(picked))
             if any(_past_retention(message, claim) for message in head):
                 self._retire(shelf, lane, claim)
@@ -105,6 +107,12 @@ class Claimer:
         for lane in lanes:
             self._lanes.refresh(shelf, lane)
         return deliveries
+
+    def _due(self, shelf: Shelf, claim: Claim, wanted: int) -> list[tuple[int, str]]:
+        """The lanes that can deliver now, the one that could for longest first."""
+        lanes_max = wanted + min(self._retired, LOOK_MAX)
+        due: list[tuple[int, str]] = self._execute(DUE_LANES, (shelf.partition, claim.now, lanes_max)).fetchall()
+        return due
 
     def _body(self, message: MessageState) -> tuple[bytes, bytes]:
         meta, data = self._execute(BODY, (message.id,)).fetchone()
@@ -124,7 +132,7 @@ class Claimer:
 
     def _retire(self, shelf: Shelf, lane: int, claim: Claim) -> None:
         """Removes messages past their retention from the front of a lane."""
-        look = max(RETIRED_MIN, claim.limit)
+        look = max(LOOK_MAX, claim.limit)
         if shelf.queue.ordered:
             front = self._lanes.head(lane, look)
         else:
@@ -132,6 +140,7 @@ class Claimer:
         rows = [(message.id,) for message in front if _past_retention(message, claim)]
         self._connection.executemany("DELETE FROM message WHERE id = ?", rows)
         self._connection.executemany("DELETE FROM body WHERE id = ?", rows)
+        self._retired += len(rows)
         self._ledger.count(shelf, -len(rows))
         self._lanes.refresh(shelf, lane)
 

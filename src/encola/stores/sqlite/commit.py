@@ -147,7 +147,7 @@ class GroupCommit:
         if isinstance(error, StoreFailedError) and self._failed is None:
             self._failed = error
             _log.critical("the storage medium failed, nothing is acknowledged any more: %s", error)
-            self._on_failure(error)
+            self._loop.call_soon(self._on_failure, error)
         if self._failed is not None:
             calls = [*calls, *self._alone, *self._waiting]
             self._alone.clear()

@@ -29,6 +29,8 @@ class Shelf(msgspec.Struct):
 
 
 class Ledger:
+    """See the module. Belongs to the writer: readers may look at ``shelves``, and change nothing."""
+
     def __init__(self, connection: apsw.Connection) -> None:
         self._execute: Execute = connection.execute
         self.shelves: dict[QueueId, Shelf] = {}
@@ -80,6 +82,7 @@ class Ledger:
         execute("UPDATE meta SET value = ? WHERE key = 'clock'", (self.clock,))
 
     def new_id(self) -> MessageId:
+        """An id greater than all that were ever handed out."""
         number = self._next_id
         self._next_id = number + 1
         if number > self._ids_reserved:
@@ -91,6 +94,12 @@ class Ledger:
         """Notes that a shelf gained or lost messages."""
         shelf.messages += difference
         self._counted[shelf.partition] = shelf
+        self.dirty = True
+
+    def discard(self, shelf: Shelf) -> None:
+        """A partition has no queue any more: it waits for the sweeper, and its count for nobody."""
+        self.trash.append(shelf.partition)
+        self._counted.pop(shelf.partition, None)  # its id may be used again, within this transaction
         self.dirty = True
 
     def saw(self, now: Instant) -> None:

@@ -1,6 +1,7 @@
 """The embedded store: one SQLite file, fsynced before each answer."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +23,8 @@ from encola.stores.sqlite.schema import prepare
 from encola.stores.sqlite.writer import Writer
 
 Result = TypeVar("Result")
+
+_log = logging.getLogger("encola.store")
 
 
 class SqliteStore:
@@ -111,7 +114,10 @@ class SqliteStore:
 
     def _committed(self, wakeup: Wakeup) -> None:
         for listener in self._listeners:
-            listener(wakeup)
+            try:
+                listener(wakeup)
+            except Exception:  # its own fault: what was committed is answered, and the next commit goes on
+                _log.exception("a watcher of the store failed")
 
     async def _read(self, read: Callable[..., Result], *arguments: Any) -> Result:
         """A read that may take long: in a thread, so that nobody's message waits for it."""

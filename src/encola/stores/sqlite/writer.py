@@ -44,6 +44,8 @@ _encode_queue = msgspec.msgpack.Encoder().encode
 
 
 class Writer:
+    """See the module. ``apply`` is run by ``GroupCommit``."""
+
     def __init__(self, connection: apsw.Connection, ledger: Ledger, lanes: Lanes) -> None:
         self._execute: Execute = connection.execute
         self._connection = connection
@@ -222,8 +224,7 @@ class Writer:
         if shelf is None:
             return Outcome.GONE
         self._execute("DELETE FROM queue WHERE id = ?", (drop.queue,))
-        self._ledger.trash.append(shelf.partition)
-        self._ledger.dirty = True
+        self._ledger.discard(shelf)
         return Outcome.DONE
 
     def _purge(self, purge: Purge) -> Outcome:
@@ -232,9 +233,8 @@ class Writer:
             return Outcome.GONE
         partition, common_lane = self._new_partition()
         self._execute("UPDATE queue SET partition = ? WHERE id = ?", (partition, purge.queue))
-        self._ledger.trash.append(shelf.partition)
+        self._ledger.discard(shelf)
         self._ledger.shelves[purge.queue] = Shelf(shelf.queue, partition, common_lane, 0, False)
-        self._ledger.dirty = True
         return Outcome.DONE
 
     def _note(self, note: Note) -> Outcome:

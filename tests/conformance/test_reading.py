@@ -1,0 +1,163 @@
+"""Looking without touching: browse, counts, next_ready; and that a reader sees what was acknowledged."""
+
+from encola.engine.lifecycle import Outcome
+from encola.engine.message import Counts, MessageState, QueueId
+
+from .desk import DEAD, HOUR, SECOND, START, WORK, Desk, bodies
+
+NOWHERE = QueueId(99)
+
+
+async def test_browse_shows_messages_in_the_order_of_their_ids_and_leases_nothing(desk: Desk) -> None:
+    await desk.declare()
+    await desk.put("delayed", delay=HOUR)
+    await desk.put("leased", group="g")
+    await desk.claim_one()
+    await desk.put("ready", group="h")
+    assert await desk.bodies() == ["delayed", "leased", "ready"]
+    assert await desk.counts() == Counts(ready=1, leased=1, delayed=1)
+    assert bodies(await desk.claim()) == ["ready"]
+
+
+async def test_browse_shows_a_messages_whole_state(desk: Desk) -> None:
+    await desk.declare()
+    stored = await desk.put("1", group="g")
+    desk.turn(SECOND)
+    await desk.claim_one(lease=10 * SECOND)
+    desk.turn(SECOND)
+    (peek,) = await desk.store.browse(WORK, None, 1)
+    assert peek.state == MessageState(
+        stored.message, START + 11 * SECOND, 1, 1, START, START + SECOND, START + SECOND
+    )  # fmt: skip
+    assert (peek.envelope.message_id, peek.envelope.group, peek.body) == ("id of 1", "g", b"1")
+
+
+async def test_browse_goes_on_after_a_message_in_pages(desk: Desk) -> None:
+    await desk.declare()
+    await desk.declare(DEAD)
+    for number in range(11):
+        await desk.put(str(number), group=f"g{number % 3}" if number % 2 else "")
+        await desk.put("elsewhere", queue=DEAD)
+    seen: list[str] = []
+    after = None
+    while page := await desk.store.browse(WORK, after, 4):
+        assert len(page) <= 4
+        seen += [peek.body.decode() for peek in page]
+        after = page[-1].state.id
+    assert seen == [str(number) for number in range(11)]
+
+
+async def test_browse_goes_on_after_a_message_that_is_gone(desk: Desk) -> None:
+    await desk.declare()
+    await desk.put_all("1", "2", "3")
+    first = await desk.claim_one()
+    await desk.delete(first)
+    assert [peek.body for peek in await desk.store.browse(WORK, first.id, 10)] == [b"2", b"3"]
+
+
+async def test_browse_of_a_queue_that_is_not_there_is_empty(desk: Desk) -> None:
+    assert list(await desk.store.browse(NOWHERE, None, 10)) == []
+
+
+async def test_what_browse_shows_is_a_copy(desk: Desk) -> None:
+    await desk.declare()
+    await desk.put("1")
+    (peek,) = await desk.store.browse(WORK, None, 1)
+    await desk.claim_one()
+    assert (peek.state.lease, peek.state.ready_at) == (0, START)
+
+
+async def test_counts_follow_the_clock(desk: Desk) -> None:
+    await desk.declare()
+    await desk.put_all("1", "2", "3", group="g")
+    await desk.put_all("4")
+    await desk.put("later", delay=60 * SECOND)
+    await desk.claim(2, lease=10 * SECOND)
+    assert await desk.counts() == Counts(ready=2, leased=2, delayed=1)
+    assert (await desk.counts()).total == 5  # type: ignore[union-attr]
+    desk.turn(10 * SECOND)
+    assert await desk.counts() == Counts(ready=4, delayed=1)
+    desk.turn(50 * SECOND)
+    assert await desk.counts() == Counts(ready=5)
+
+
+async def test_counts_answer_for_each_queue_that_exists(desk: Desk) -> None:
+    await desk.declare()
+    await desk.declare(DEAD, ordered=True)
+    await desk.put("1", queue=DEAD, group="g")
+    counts = await desk.store.counts([WORK, DEAD, NOWHERE], desk.now)
+    assert dict(counts) == {WORK: Counts(), DEAD: Counts(ready=1)}
+    assert dict(await desk.store.counts([], desk.now)) == {}
+
+
+async def test_counts_stay_right_over_every_way_in_and_out(desk: Desk) -> None:
+    await desk.declare()
+    await desk.declare(DEAD)
+    await desk.put_all("1", "2", "3", "4", "5", group="g")
+    first, second, third, *_ = await desk.claim(3)
+    await desk.delete(first)
+    await desk.move(second)
+    await desk.resend(third, DEAD)
+    await desk.put_all("6", key="k")
+    await desk.put_all("6 again", key="k")
+    for _ in range(2):
+        assert await desk.counts() == Counts(ready=3)
+        assert await desk.counts(DEAD) == Counts(ready=2)
+        await desk.reopen()
+
+
+async def test_the_next_moment_of_a_standard_queue_is_its_earliest(desk: Desk) -> None:
+    await desk.declare()
+    assert await desk.store.next_ready(WORK, desk.now) is None
+    await desk.put("1", delay=60 * SECOND)
+    await desk.put("2", delay=30 * SECOND, group="g")
+    assert await desk.store.next_ready(WORK, desk.now) == START + 30 * SECOND
+    await desk.put("3", group="h")
+    assert await desk.store.next_ready(WORK, desk.now) == START
+    await desk.claim_one(lease=10 * SECOND)
+    assert await desk.store.next_ready(WORK, desk.now) == START + 10 * SECOND
+    assert await desk.store.next_ready(NOWHERE, desk.now) is None
+
+
+async def test_the_next_moment_of_an_ordered_queue_waits_for_its_groups(desk: Desk) -> None:
+    await desk.declare(ordered=True)
+    assert await desk.store.next_ready(WORK, desk.now) is None
+    await desk.put_all("1", "2", "3", group="g")
+    first, second = await desk.claim(2, lease=20 * SECOND)
+    locked_until = first.lease_until
+    assert await desk.store.next_ready(WORK, desk.now) == locked_until
+    await desk.delete(first)
+    assert await desk.store.next_ready(WORK, desk.now) == locked_until
+    await desk.put("other", group="h", delay=5 * SECOND)
+    assert await desk.store.next_ready(WORK, desk.now) == desk.now + 5 * SECOND
+    await desk.delete(second)
+    due = await desk.store.next_ready(WORK, desk.now)
+    assert due is not None
+    assert due <= desk.now
+
+
+async def test_nothing_can_be_claimed_before_the_next_moment_and_something_can_at_it(desk: Desk) -> None:
+    await desk.declare(ordered=True)
+    for number in range(6):
+        await desk.put(str(number), group=f"g{number % 2}", delay=number * 700)
+    for _ in range(12):
+        due = await desk.store.next_ready(WORK, desk.now)
+        assert due is not None
+        if due > desk.now:
+            desk.now = due - 1
+            assert bodies(await desk.claim()) == []
+            desk.now = due
+        assert await desk.claim(1, lease=SECOND)
+
+
+async def test_a_read_sees_what_was_acknowledged_before_it(desk: Desk) -> None:
+    await desk.declare()
+    for number in range(20):
+        await desk.put(str(number))
+        assert await desk.counts() == Counts(ready=1)
+        assert await desk.bodies() == [str(number)]
+        delivery = await desk.claim_one()
+        assert await desk.counts() == Counts(leased=1)
+        assert await desk.store.next_ready(WORK, desk.now) == delivery.lease_until
+        assert await desk.delete(delivery) is Outcome.DONE
+        assert await desk.store.next_ready(WORK, desk.now) is None
