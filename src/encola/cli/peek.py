@@ -81,7 +81,8 @@ def _call(client: Any, asked: dict[str, Any]) -> dict[str, Any]:
     except msgspec.MsgspecError:
         told = {"message": "This endpoint is no encola server.", "__type": "UnknownOperationException"}
     if answer.status_code != 200:
-        code = str(told.get("__type", "?")).rpartition("#")[2]
+        by_header = answer.headers.get("x-amzn-query-error", "").partition(";")[0]  # as botocore names it
+        code = by_header or str(told.get("__type", "?")).rpartition("#")[2]
         text = told.get("message") or told.get("Message") or f"HTTP status {answer.status_code}"
         raise ClientError({"Error": {"Code": code, "Message": text}}, "PeekMessages")
     return told
