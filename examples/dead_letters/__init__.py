@@ -1,0 +1,1 @@
+"""Messages that nobody can handle end in a dead-letter queue; a redrive brings them back."""
