@@ -7,6 +7,7 @@ out of a service's name). ``ENCOLA_CREDENTIALS`` and ``ENCOLA_QUEUES`` hold JSON
 the file and in the environment, so that no misspelt setting is silently without effect.
 """
 
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -87,8 +88,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         url = self.server.public_url
         if url is not None and not url.startswith(("http://", "https://")):
             raise ValueError("server.public_url must start with http:// or https://")
-        if self.server.grace_seconds < 0:
-            raise ValueError("server.grace_seconds must not be negative")
+        if not 0 <= self.server.grace_seconds < math.inf:
+            raise ValueError("server.grace_seconds must be 0 or more, and not infinite")
         keys = [one.access_key for one in self.credentials]
         if len(set(keys)) != len(keys):
             raise ValueError("credentials: two have the same access_key")
@@ -132,7 +133,9 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         if not name.startswith(PREFIX):
             continue
         section, separator, field = name.removeprefix(PREFIX).lower().partition("__")
-        if section in LISTS and not separator:
+        if section in LISTS and separator:
+            raise ConfigError(f"{name}: {PREFIX}{section.upper()} holds all {section} as a JSON list")
+        if section in LISTS:
             try:
                 values[section] = msgspec.json.decode(text)
             except msgspec.DecodeError:

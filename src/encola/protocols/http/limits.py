@@ -1,5 +1,7 @@
 """Every size, count and wait of the HTTP listener."""
 
+import math
+
 import msgspec
 
 KIB = 1024
@@ -30,3 +32,9 @@ class HttpLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     half_closed_seconds_max: float = 0.25  # a client that closed its sending side still gets an answer so soon
     linger_seconds_max: float = 2.0  # reading on after a refusal, so that the client sees it
     sweep_seconds: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if not (value > 0 and math.isfinite(value)):
+                raise ValueError(f"{name} must be more than 0, and not infinite")
