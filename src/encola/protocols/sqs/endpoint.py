@@ -6,8 +6,7 @@ Whatever goes wrong on the way is answered in the same protocol; what is our own
 """
 
 import logging
-
-import msgspec
+import traceback
 
 from encola.broker.broker import Broker
 from encola.broker.errors import QueueGoneError
@@ -144,12 +143,7 @@ def _ours(error: Exception, operation: str) -> SqsError:
     """A failure that is not the caller's."""
     if isinstance(error, StoreError):
         return SqsError("ServiceUnavailable", UNAVAILABLE)
-    _log.error("%s failed", operation[:100], exc_info=_without_payload(error))
+    # Neither the request nor the error's own text: both may hold what clients sent.
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    _log.error("%s failed with %s\n%s", operation[:100], type(error).__name__, frames)
     return SqsError("InternalFailure", "The request failed for a reason on our side.")
-
-
-def _without_payload(error: Exception) -> BaseException:
-    """The error with its traceback, but without its text where that could quote what was sent."""
-    if isinstance(error, msgspec.MsgspecError | UnicodeError):
-        return ValueError(type(error).__name__).with_traceback(error.__traceback__)
-    return error
