@@ -83,5 +83,6 @@ def test_every_row_says_what_its_field_means() -> None:
 def test_the_defaults_of_the_page_in_its_variables_are_the_defaults() -> None:
     """A variable of a wrong name would be refused."""
     rows = [row for one in SECTIONS for row in table(section(PAGE, f"[{one.name}]"))]
-    environment = {plain(row[3]): plain(row[2]).strip('"') for row in rows if row[2] != "not set"}
+    defaults = {plain(row[3]): plain(row[2]) for row in rows if row[2] != "not set"}
+    environment = {name: text.strip('"') if '"' in text else text.replace("_", "") for name, text in defaults.items()}
     assert load(None, environment, {}) == Config()
