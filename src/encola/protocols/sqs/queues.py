@@ -139,7 +139,7 @@ def _page(addresses: Sequence[Address], token: str | None, limit: int | None) ->
 
 def _token_name(token: str) -> str:
     try:
-        return base64.urlsafe_b64decode(token.encode()).decode()
+        return base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
         raise invalid_value(token[:100], "NextToken", "Invalid or expired next token.") from None
 
