@@ -68,6 +68,7 @@ class Broker:
         self._clock = clock
         self._relaxed = relaxed
         self._queues = Registry()
+        self.find = self._queues.find  # (address: Address) -> Queue | None
         self._purged_at: dict[QueueId, Instant] = {}
         self._administration = asyncio.Lock()
         self._message_ids = MessageIds()
@@ -106,9 +107,6 @@ class Broker:
         return len(self._receiving.waiters)
 
     # Queues -----------------------------------------------------------------------------------------
-
-    def find(self, address: Address) -> Queue | None:
-        return self._queues.find(address)
 
     def queues(self, account: str | None = None) -> Sequence[Queue]:
         """Queues of an account (of all without one), by name."""
@@ -187,10 +185,13 @@ class Broker:
     async def send(self, queue: Queue, drafts: Sequence[Draft]) -> Sequence[Stored]:
         """Durable on return; all drafts in one transaction, in order. Raises QueueGoneError."""
         now = self._clock.now()
-        if any(draft.group for draft in drafts) and not queue.ordered:
-            self._receiving.tenants.seen(queue.id)
+        if not queue.ordered:
+            for draft in drafts:
+                if draft.group:
+                    self._receiving.tenants.seen(queue.id)
+                    break
         stored = await self._store.apply([self._put(queue, draft, now) for draft in drafts])
-        if Outcome.GONE in stored:
+        if stored and stored[0] is Outcome.GONE:  # all of them, or none
             raise QueueGoneError(str(queue.address))
         return stored  # type: ignore[return-value]  # a Put answers Stored, or GONE
 

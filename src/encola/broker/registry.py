@@ -14,14 +14,12 @@ class Registry:
 
     def __init__(self) -> None:
         self._by_address: dict[Address, Queue] = {}
+        self.find = self._by_address.get  # (address: Address) -> Queue | None, for every request
         self._by_id: dict[QueueId, Queue] = {}
         self._deleted_at: dict[Address, Instant] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
-
-    def find(self, address: Address) -> Queue | None:
-        return self._by_address.get(address)
 
     def by_id(self, queue: QueueId) -> Queue | None:
         return self._by_id.get(queue)

@@ -5,14 +5,13 @@ of any page that it shows; so requests that a page of another site started are r
 only browsers send, and that a page cannot change: https://www.w3.org/TR/fetch-metadata/ and RFC 6454).
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Coroutine
+from typing import Any
 from urllib.parse import urlsplit
 
-from encola.protocols.http.message import Request, Response
+from encola.protocols.http.message import Handler, Request, Response
 from encola.server.health import PATHS
 from encola.server.loopback import is_loopback
-
-Answer = Callable[[Request], Awaitable[Response]]
 
 FOREIGN_PAGE = Response(
     403,
@@ -25,18 +24,25 @@ _READS = ("GET", "HEAD")
 class Front:
     """See the module. ``trusting``: there are no credentials, so pages of other sites are refused."""
 
-    def __init__(self, sqs: Answer, health: Answer, *, trusting: bool) -> None:
+    def __init__(self, sqs: Handler, health: Handler, *, trusting: bool) -> None:
         self._sqs = sqs
         self._health = health
         self._trusting = trusting
 
-    async def handle(self, request: Request) -> Response:
-        """Refuses pages of other sites, answers health checks, and leaves the rest to SQS."""
+    def handle(self, request: Request) -> Coroutine[Any, Any, Response]:
+        """Refuses pages of other sites, answers health checks, and leaves the rest to SQS.
+
+        A plain function: every request comes through here, and an ``async`` one costs each of them.
+        """
         if self._trusting and _of_foreign_page(request.headers):
-            return FOREIGN_PAGE
+            return _refuse()
         if request.method in _READS and request.target.partition("?")[0] in PATHS:
-            return await self._health(request)
-        return await self._sqs(request)
+            return self._health(request)
+        return self._sqs(request)
+
+
+async def _refuse() -> Response:
+    return FOREIGN_PAGE
 
 
 def _of_foreign_page(headers: dict[str, str]) -> bool:

@@ -30,6 +30,7 @@ from encola.protocols.aws.sigv4 import (
     check_scope,
     claim_of_header,
     claim_of_query,
+    headers_template,
     seconds_of_stamp,
     stamp_of_date_header,
     stamp_of_seconds,
@@ -48,12 +49,13 @@ GUESTS_MAX = 4096
 class _Grant:
     """What the constant part of an Authorization header gives; not a struct, so that no repr shows the key."""
 
-    __slots__ = ("identity", "key", "names", "names_text", "scope", "signs_target")
+    __slots__ = ("identity", "key", "names", "names_text", "scope", "signs_target", "template")
 
     def __init__(self, claim: Claim, identity: Identity | None, key: SigningKey) -> None:
         self.identity = identity
         self.key = key
         self.names = claim.signed_headers
+        self.template = headers_template(claim.signed_headers)
         self.names_text = ";".join(claim.signed_headers)
         self.scope = claim.scope
         self.signs_target = "x-amz-target" in claim.signed_headers
@@ -144,7 +146,7 @@ class Authenticator:
                 raise incomplete("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
             stamp = stamp_of_date_header(date)
         self._check_skew(stamp, grant.scope)
-        if "x-amz-target" in headers and not grant.signs_target:
+        if not grant.signs_target and "x-amz-target" in headers:
             raise mismatch("'X-Amz-Target' must be a 'SignedHeader' in the AWS Authorization header.")
         path, _, query = request.target.partition("?")
         self._compare(
@@ -156,7 +158,7 @@ class Authenticator:
         self, grant: _Grant, request: Request, stamp: str, path: str, query: str, given: str, digest: str
     ) -> None:
         try:
-            lines = canonical_headers(grant.names, request.headers)
+            lines = canonical_headers(grant.template, grant.names, request.headers)
         except KeyError:
             raise (mismatch() if grant.identity else unknown_key()) from None
         canonical = f"{request.method}\n{path}\n{query}\n{lines}\n{grant.names_text}\n{digest}"

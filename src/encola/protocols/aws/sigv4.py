@@ -152,9 +152,14 @@ def _respelled(text: str) -> str:
     return quote_from_bytes(unquote_to_bytes(text.replace("+", " ")), safe=_SAFE)
 
 
-def canonical_headers(names: tuple[str, ...], headers: Mapping[str, str]) -> str:
+def headers_template(names: tuple[str, ...]) -> str:
+    """The lines of the signed headers, with ``%s`` for each value: the same for all requests of a client."""
+    return "".join([f"{name.replace('%', '%%')}:%s\n" for name in names])
+
+
+def canonical_headers(template: str, names: tuple[str, ...], headers: Mapping[str, str]) -> str:
     """One line for each signed header. Raises KeyError when a signed header did not come."""
-    lines = "".join([f"{name}:{headers[name]}\n" for name in names])
+    lines = template % tuple([headers[name] for name in names])
     if "  " in lines or "\t" in lines:  # rare: runs of blanks inside a value count as one
         lines = "".join([f"{name}:{' '.join(headers[name].split())}\n" for name in names])
     return lines

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Final
 
 import httptools
+import msgspec
 
 from encola.protocols.http.limits import HttpLimits
 from encola.protocols.http.message import Request, Response
@@ -34,15 +35,12 @@ class BadRequestError(Exception):
         self.status = status
 
 
-class Parsed:
+class Parsed(msgspec.Struct):
     """A whole request, whether its connection lives on, and whether the client must be told so (HTTP/1.0)."""
 
-    __slots__ = ("keep_alive", "request", "say_keep_alive")
-
-    def __init__(self, request: Request, keep_alive: bool, say_keep_alive: bool) -> None:
-        self.request = request
-        self.keep_alive = keep_alive
-        self.say_keep_alive = say_keep_alive
+    request: Request
+    keep_alive: bool
+    say_keep_alive: bool
 
 
 class RequestParser:
@@ -74,14 +72,12 @@ class RequestParser:
         self.in_body = False  # its headers are there
         self.message_bytes = 0  # what came of it up to now, but for the last read
         self.expects_continue = False
-        self._fed_bytes = 0  # more than the headers under way can have
         self._parser = httptools.HttpRequestParser(self)
 
     def feed(self, data: bytes) -> list[Parsed]:
         """The requests that these bytes complete, in order. Sets ``error`` when what follows them is none."""
         if self.finished:
             return []
-        self._fed_bytes = self.message_bytes + len(data)
         rest = data
         while rest:
             try:
@@ -172,22 +168,25 @@ class RequestParser:
 
     def _read_headers(self) -> dict[str, str]:
         names, values = self._names, self._values
-        raw = b"\n".join(names)
+        raw, joined = b"\n".join(names), b"\n".join(values)  # neither can hold a line feed
         keys = _spellings.get(raw) or _read_names(raw)
-        if len(keys) > self._limits.headers_max:
-            raise BadRequestError(431, "too many headers")
-        most = self._limits.header_bytes_max
-        if self._fed_bytes > most and len(raw) + sum(map(len, values)) > most:
-            raise BadRequestError(431, "too long headers")
-        try:
-            headers = dict(zip(keys, map(bytes.decode, map(bytes.strip, values)), strict=True))
-        except UnicodeDecodeError:
-            values[:] = [value.decode("latin-1").encode() for value in values]
-            return self._read_headers()
-        if len(headers) != len(keys):
-            headers = _merge(keys, [value.strip().decode() for value in values])
         names.clear()
         values.clear()
+        limits = self._limits
+        if len(keys) > limits.headers_max:
+            raise BadRequestError(431, "too many headers")
+        if len(raw) + len(joined) > limits.header_bytes_max:
+            raise BadRequestError(431, "too long headers")
+        try:
+            text = joined.decode()
+        except UnicodeDecodeError:
+            text = joined.decode("latin-1")
+        found = text.split("\n")
+        if " \n" in text or "\t\n" in text or text[-1:] in (" ", "\t"):  # the parser drops leading blanks only
+            found = [value.strip() for value in found]
+        headers = dict(zip(keys, found, strict=False))  # without headers, found has one empty value
+        if len(headers) != len(keys):
+            headers = _merge(keys, found)
         return headers
 
     def on_body(self, body: bytes) -> None:
@@ -203,7 +202,7 @@ class RequestParser:
     def on_message_complete(self) -> None:
         parser = self._parser
         target = self._target.decode("latin-1")
-        method = parser.get_method().decode("latin-1")
+        method = parser.get_method().decode("ascii")
         if method == "CONNECT":
             raise BadRequestError(405, "this is no proxy")
         body = self._body
@@ -292,8 +291,12 @@ def encode(
     Raises ValueError when a header of the response holds a line break or another control character.
     """
     status, body = response.status, response.body
-    lines = "".join([f"{name}: {value}\r\n" for name, value in response.headers])
-    if lines.count("\n") != len(response.headers) or lines.count("\r") != len(response.headers):
+    count = 0
+    lines = ""
+    for name, value in response.headers:
+        lines += f"{name}: {value}\r\n"
+        count += 1
+    if lines.count("\n") != count or lines.count("\r") != count:
         raise ValueError("a header of the response holds a line break")
     if close:
         lines += "Connection: close\r\n"

@@ -148,7 +148,7 @@ class Conversation(asyncio.Protocol):
             self._begun = self._loop.time()
         self._errand = errand = Errand(self._house.handler(item.request), self._answered)
         self._starting = True
-        errand.start()
+        errand.step()
         self._starting = False
 
     def _answered(self, response: Response | None, error: BaseException | None) -> None:

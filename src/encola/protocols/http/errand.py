@@ -27,16 +27,14 @@ class Errand(Generic[Result]):
         self._future: asyncio.Future[Any] | None = None
         self._cancelled = False
 
-    def start(self) -> None:
-        self._step(None)
-
     def cancel(self) -> None:
         """Raises CancelledError in the coroutine, at what it waits for."""
         self._cancelled = True
         if self._future is not None:
             self._future.cancel()
 
-    def _step(self, future: "asyncio.Future[Any] | None") -> None:
+    def step(self, future: "asyncio.Future[Any] | None" = None) -> None:
+        """Goes on with the coroutine: called once to start it, then by what it waits for."""
         self._future = None
         try:
             if self._cancelled and (future is None or not future.cancelled()):
@@ -50,8 +48,8 @@ class Errand(Generic[Result]):
             self._done(None, error)
         else:
             if waits_for is None:  # asyncio.sleep(0): just another turn
-                asyncio.get_running_loop().call_soon(self._step, None)
+                asyncio.get_running_loop().call_soon(self.step, None)
                 return
             waits_for._asyncio_future_blocking = False  # the handshake of Future.__await__ with its driver
             self._future = waits_for
-            waits_for.add_done_callback(self._step)
+            waits_for.add_done_callback(self.step)

@@ -7,6 +7,8 @@ Whatever goes wrong on the way is answered in the same protocol; what is our own
 
 import logging
 import traceback
+from collections.abc import Coroutine
+from typing import Any
 
 from encola.broker.broker import Broker
 from encola.broker.errors import QueueGoneError
@@ -38,14 +40,14 @@ class SqsEndpoint:
         self._authenticator = authenticator
         self._request_ids = MessageIds()
 
-    async def handle(self, request: Request) -> Response:
+    def handle(self, request: Request) -> Coroutine[Any, Any, Response]:
         """Answers any request; raises nothing but cancellation."""
         target = request.headers.get("x-amz-target")
         if target is not None:
-            return await self._handle_json(request, target)
+            return self._handle_json(request, target)
         if request.headers.get("content-type", "").startswith("application/x-amz-json"):
-            return await self._handle_json(request, "")
-        return await self._handle_query(request)
+            return self._handle_json(request, "")
+        return self._handle_query(request)
 
     # The two protocols ------------------------------------------------------------------------------
 

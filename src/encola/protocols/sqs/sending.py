@@ -42,17 +42,17 @@ async def send_message(desk: Desk, call: Call, request: s.SendMessageRequest) ->
     (stored,) = await desk.broker.send(queue, (draft,))
     return s.SendMessageResult(
         md5_of(draft.body),
-        md5_of_attributes(draft.headers),
-        _md5_of_system(request),
+        md5_of_attributes(draft.headers) if draft.headers else None,
+        _md5_of_system(request) if request.MessageSystemAttributes else None,
         stored.message_id,
-        _sequence_number(queue, stored),
+        _sequence_number(stored) if queue.ordered else None,
     )
 
 
 def draft_of(entry: Entry, queue: Queue, sender: str) -> Draft:
     """A message as the broker takes it. Raises SqsError."""
     body = check_body(entry.MessageBody)
-    headers = check_attributes(entry.MessageAttributes)
+    headers = check_attributes(entry.MessageAttributes) if entry.MessageAttributes else {}
     properties = {}
     if entry.MessageSystemAttributes:
         found = check_system_attributes(entry.MessageSystemAttributes)
@@ -94,8 +94,8 @@ def _md5_of_system(entry: Entry) -> str | None:
     return md5_of_attributes(check_system_attributes(entry.MessageSystemAttributes))
 
 
-def _sequence_number(queue: Queue, stored: Stored) -> str | None:
-    return f"{stored.message:020}" if queue.ordered else None
+def _sequence_number(stored: Stored) -> str:
+    return f"{stored.message:020}"
 
 
 async def send_message_batch(desk: Desk, call: Call, request: s.SendMessageBatchRequest) -> s.SendMessageBatchResult:
@@ -157,7 +157,7 @@ def _entry_of(
         entry.Id,
         stored.message_id,
         md5_of(draft.body),
-        md5_of_attributes(draft.headers),
-        _md5_of_system(entry),
-        _sequence_number(queue, stored),
+        md5_of_attributes(draft.headers) if draft.headers else None,
+        _md5_of_system(entry) if entry.MessageSystemAttributes else None,
+        _sequence_number(stored) if queue.ordered else None,
     )

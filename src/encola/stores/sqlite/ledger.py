@@ -7,6 +7,7 @@ the transaction; after a rollback it is loaded again.
 import apsw
 import msgspec
 
+from encola.engine.changes import Put
 from encola.engine.message import Instant, MessageId, QueueId
 from encola.engine.queue import Queue
 from encola.stores.sqlite.connection import Execute
@@ -95,6 +96,18 @@ class Ledger:
         shelf.messages += difference
         self._counted[shelf.partition] = shelf
         self.dirty = True
+
+    def added(self, shelf: Shelf, put: Put) -> None:
+        """Notes a new message: ``count``, ``saw`` and ``wake`` in one, as this is done most often."""
+        shelf.messages += 1
+        self._counted[shelf.partition] = shelf
+        self.dirty = True
+        self.bytes_written += len(put.body)
+        if put.sent_at > self.clock:
+            self.clock = put.sent_at
+        earlier = self.wakeups.get(put.queue)
+        if earlier is None or put.ready_at < earlier:
+            self.wakeups[put.queue] = put.ready_at
 
     def discard(self, shelf: Shelf) -> None:
         """A partition has no queue any more: it waits for the sweeper, and its count for nobody."""

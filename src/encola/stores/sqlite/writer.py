@@ -87,10 +87,7 @@ class Writer:
                 "INSERT OR REPLACE INTO dedup VALUES (?, ?, ?, ?, ?)",
                 (shelf.partition, put.deduplication.key, message, envelope.message_id, put.deduplication.until),
             )
-        ledger.count(shelf, 1)
-        ledger.bytes_written += len(put.body)
-        ledger.saw(put.sent_at)
-        ledger.wake(put.queue, put.ready_at)
+        ledger.added(shelf, put)
         return Stored(message, envelope.message_id)
 
     def _first(self, shelf: Shelf, put: Put) -> Stored | None:
