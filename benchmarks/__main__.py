@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.results import Report, Result, console, show
 from benchmarks.run import Settings
 
-NAMES = ("throughput",)
+NAMES = ("throughput", "peers")
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".cache" / "benchmarks"
 FSYNC_TRIES = 50

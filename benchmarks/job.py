@@ -8,7 +8,10 @@ BATCH = 10
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One run against one queue. ``messages`` ends a run that has a natural end (a fill) before its time."""
+    """One run against one queue. ``messages`` ends a run that has a natural end (a fill) before its time.
+
+    ``reconnect`` is for a server that closes each connection after one answer.
+    """
 
     host: str = "127.0.0.1"
     port: int
@@ -19,6 +22,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 2.0
     messages: int | None = None
     server_pid: int | None = None
+    reconnect: bool = False
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,16 +27,20 @@ ANSWER_SECONDS_MAX = 60.0
 class Connection:
     """One socket and the script that it follows."""
 
-    __slots__ = ("advance", "partial", "receive", "send", "sent_at", "socket")
+    __slots__ = ("address", "advance", "partial", "receive", "send", "sent_at", "socket")
 
     def __init__(self, job: Job, script: Script) -> None:
-        self.socket = socket.create_connection((job.host, job.port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.receive = self.socket.recv
-        self.send = self.socket.sendall
+        self.address = (job.host, job.port)
         self.advance = script.send
         self.partial = b""
         self.sent_at = 0.0
+        self.connect()
+
+    def connect(self) -> None:
+        self.socket = socket.create_connection(self.address)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.receive = self.socket.recv
+        self.send = self.socket.sendall
 
 
 class Generator:
@@ -50,11 +54,11 @@ class Generator:
         self._connections: dict[int, Connection] = {}
         self._under_way = 0
         self._stopping = False
+        self._reconnect = job.reconnect
         for _ in range(job.connections):
             script = workload(self.desk)
             connection = Connection(job, script)
-            self._connections[connection.socket.fileno()] = connection
-            self._epoll.register(connection.socket, select.EPOLLIN)
+            self._attach(connection)
             self._ask(connection, script)
 
     def run_until(self, deadline: float) -> None:
@@ -83,6 +87,8 @@ class Generator:
                     self._under_way -= 1
                     continue
                 connection.sent_at = now
+                if self._reconnect:
+                    self._renew(connection)
                 connection.send(request)
 
     def finish(self) -> None:
@@ -93,6 +99,17 @@ class Generator:
             raise WrongAnswerError(f"{self._under_way} requests had no answer in {ANSWER_SECONDS_MAX:.0f} s")
         for connection in self._connections.values():
             connection.socket.close()
+
+    def _attach(self, connection: Connection) -> None:
+        self._connections[connection.socket.fileno()] = connection
+        self._epoll.register(connection.socket, select.EPOLLIN)
+
+    def _renew(self, connection: Connection) -> None:
+        del self._connections[connection.socket.fileno()]
+        self._epoll.unregister(connection.socket)
+        connection.socket.close()
+        connection.connect()
+        self._attach(connection)
 
     def _ask(self, connection: Connection, script: Script) -> None:
         try:

@@ -40,7 +40,8 @@ class Control:
 
     def __init__(self, host: str, port: int) -> None:
         self.signer = Signer(f"{host}:{port}")
-        self._socket = socket.create_connection((host, port), CONTROL_SECONDS_MAX)
+        self._address = (host, port)
+        self._socket = socket.create_connection(self._address, CONTROL_SECONDS_MAX)
 
     def call(self, action: str, **fields: Any) -> dict[str, Any]:
         """Raises WrongAnswerError, OSError."""
@@ -51,6 +52,9 @@ class Control:
             if not more:
                 raise WrongAnswerError(f"{action}: the server closed the connection after {data!r}")
             data += more
+        if b"\nconnection: close\r" in data[: -len(body) or None].lower():
+            self._socket.close()
+            self._socket = socket.create_connection(self._address, CONTROL_SECONDS_MAX)
         answer: dict[str, Any] = msgspec.json.decode(body) if body else {}
         return answer
 
