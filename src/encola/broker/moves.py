@@ -148,13 +148,23 @@ class Moves:
                 continue
             if moved:
                 await asyncio.sleep(moved / rate)
-            elif task.status == RUNNING and self._clock.now() < patience_until:
+            elif task.status == RUNNING and self._clock.now() < patience_until and await self._anything_leased(task):
                 await asyncio.sleep(1)
             elif task.status == RUNNING:
                 task.status = COMPLETED
         if task.status == CANCELLING:
             task.status = CANCELLED
         await self._end(task)
+
+    async def _anything_leased(self, task: MoveTask) -> bool:
+        source = self._registry.find(task.source)
+        if source is None:
+            return False
+        try:
+            counts = await self._store.counts([source.id], self._clock.now())
+        except StoreError:
+            return True
+        return source.id in counts and counts[source.id].leased > 0
 
     async def _end(self, task: MoveTask) -> None:
         while True:
