@@ -110,7 +110,11 @@ class SqsEndpoint:
         """Creates the queue that a request names but nobody has created (a switch for development)."""
         call = self.desk.call(identity, request)
         url = getattr(asked, "QueueUrl", "") or getattr(asked, "QueueName", "")
-        name = self.desk.address(call, url).name
+        address = self.desk.address(call, url)
+        owner = getattr(asked, "QueueOwnerAWSAccountId", None) or address.account
+        if owner != identity.account:
+            raise no_queue()
+        name = address.name
         fifo = {"FifoQueue": "true", "ContentBasedDeduplication": "true"} if name.endswith(FIFO_SUFFIX) else None
         await create_queue(self.desk, call, CreateQueueRequest(name, fifo))
 

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from encola.engine.queue import Queue
+from encola.protocols.aws.policy import STATEMENTS_MAX
 from encola.protocols.sqs import mapping
 from encola.protocols.sqs import shapes as s
 from encola.protocols.sqs.access import OWNER_ONLY
@@ -37,6 +38,10 @@ async def add_permission(desk: Desk, call: Call, request: s.AddPermissionRequest
     policy = _policy_of(queue) or {"Version": "2008-10-17", "Id": f"{arn}/SQSDefaultPolicy", "Statement": []}
     if any(statement.get("Sid") == request.Label for statement in policy["Statement"]):
         raise invalid_value(request.Label, "Label", "Already exists.")
+    if len(policy["Statement"]) >= STATEMENTS_MAX:
+        raise SqsError(
+            "OverLimit", f"{len(policy['Statement'])} statements were found, maximum allowed is {STATEMENTS_MAX}."
+        )
     principals = [f"arn:aws:iam::{account}:root" for account in accounts]
     named = [f"SQS:{action}" for action in actions]
     statement = {
