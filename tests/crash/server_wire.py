@@ -42,7 +42,8 @@ class Wire:
             self._writer.write(head.encode() + body)
             await self._writer.drain()
             lines = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-            headers = dict(line.lower().split(": ", 1) for line in lines[1:-2])
+            pairs = (line.split(": ", 1) for line in lines[1:-2])
+            headers = {name.lower(): value for name, value in pairs}
             answer = await self._reader.readexactly(int(headers["content-length"]))
         except (OSError, asyncio.IncompleteReadError) as error:
             raise LostError from error
