@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -48,7 +48,7 @@ class ServerProcess:
     """``encola serve`` with its data in ``directory/data`` and its log in ``directory/server.log``.
 
     ``arguments`` are further flags, ``environment`` further variables. It can be started again after it ended, on the
-    same data; a new start gets a new port unless ``port`` is given.
+    same data; a new start gets a new port unless ``port`` is given. ``program`` is what runs in place of ``encola``.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class ServerProcess:
         *arguments: str,
         environment: Mapping[str, str] | None = None,
         port: int = 0,
+        program: Sequence[str] = (ENCOLA,),
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.data = directory / "data"
@@ -65,6 +66,7 @@ class ServerProcess:
         self._arguments = arguments
         self._environment = clean_environment(environment)
         self._port = port
+        self._program = program
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
 
@@ -84,7 +86,7 @@ class ServerProcess:
         """Starts the process and waits for nothing."""
         assert not self.running
         self._ready.unlink(missing_ok=True)
-        command = [ENCOLA, "serve", "--port", str(self._port), "--ready-file", str(self._ready)]
+        command = [*self._program, "serve", "--port", str(self._port), "--ready-file", str(self._ready)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, "--data", str(self.data), *self._arguments],
