@@ -22,12 +22,12 @@ from encola.engine.changes import (
 )
 from encola.engine.lifecycle import Outcome
 from encola.engine.message import Counts, Delivery, Envelope, Instant, QueueId
-from encola.engine.queue import HOUR, LEASE_TOTAL_MAX, Address, Queue, Settings
+from encola.engine.queue import HOUR, LEASE_TOTAL_MAX, SECOND, Address, Queue, Settings
 from encola.engine.store import Store
 
 ACCOUNT = "111122223333"
 START: Instant = 1_700_000_000_000
-SECOND = 1_000
+
 
 WORK = QueueId(1)
 DEAD = QueueId(2)
