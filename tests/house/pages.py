@@ -9,6 +9,7 @@ The port 9324 of the page is a free one here. A page that uses a server without 
 languages are for what cannot run: output, diagrams, files of other programs.
 """
 
+import contextlib
 import os
 import re
 import signal
@@ -149,12 +150,13 @@ class Page:
             raise self._error(block, f"exit status {run.returncode}\n{run.stdout}{run.stderr}{log[-2000:]}")
 
     def _stop(self, pid: int) -> None:
-        os.kill(pid, signal.SIGTERM)
         end = time.monotonic() + STOP_SECONDS_MAX
-        while _lives(pid):
-            if time.monotonic() > end:
-                os.kill(pid, signal.SIGKILL)
-            time.sleep(0.02)
+        with contextlib.suppress(ProcessLookupError):  # it ended by itself
+            os.kill(pid, signal.SIGTERM)
+            while _lives(pid):
+                if time.monotonic() > end:
+                    os.kill(pid, signal.SIGKILL)
+                time.sleep(0.02)
 
     def _error(self, block: Block, what: str) -> PageError:
         return PageError(f"{self._name}:{block.line}: {what}\n{textwrap.indent(block.text, '    ')}")
