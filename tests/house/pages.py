@@ -1,7 +1,7 @@
 """Runs the blocks of a page, in order, as its reader would: in a directory of the page's own, against a real server.
 
     ```sh      run by bash. ``encola serve`` goes to the background and is waited for; a second one replaces the first
-    ```python  run, all of a page in one namespace; a block with tests (``def test_``) is run by pytest instead
+    ```python  run, all of a page in one namespace; blocks with tests (``def test_``) are run by pytest, at the end
     ```toml    loaded as a configuration file
     ```json    parsed
 
@@ -75,6 +75,7 @@ class Page:
         self._pid = directory / "pid"
         self._log = directory / "server.log"
         self._port = _free_port()
+        self._tests: list[tuple[Block, str]] = []
         self._namespace: dict[str, Any] = {"__name__": "page"}
         self._environment = {
             **clean_environment(),
@@ -106,6 +107,12 @@ class Page:
         elif block.language == "json":
             msgspec.json.decode(text)
 
+    def finish(self) -> None:
+        """Runs the tests of the page, all in one go. Raises PageError."""
+        if self._tests:
+            names = " ".join(name for _, name in self._tests)
+            self._bash(self._tests[0][0], f"python -m pytest -q -p no:cacheprovider {names}")
+
     def close(self) -> None:
         """Stops the server that the page started."""
         if self._pid.exists():
@@ -120,7 +127,7 @@ class Page:
         if re.search(r"^(async )?def test_", text, re.MULTILINE):
             name = block.file or f"test_line_{block.line}.py"
             (self._directory / name).write_text(text)
-            self._bash(block, f"python -m pytest -q -p no:cacheprovider {name}")
+            self._tests.append((block, name))
             return
         self._need_server(block)
         code = compile("\n" * (block.line - 1) + text, str(self._path), "exec")

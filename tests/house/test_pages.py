@@ -33,6 +33,7 @@ def test_the_blocks_of_a_page_do_what_they_show(path: Path, tmp_path: Path, monk
     try:
         for block in blocks(path):
             page.run(block)
+        page.finish()
     finally:
         page.close()
 

@@ -28,6 +28,7 @@ def run(text: str, directory: Path) -> None:
     try:
         for block in markdown.blocks(path):
             page.run(block)
+        page.finish()
     finally:
         page.close()
 
