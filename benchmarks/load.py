@@ -81,10 +81,10 @@ class Generator:
                 try:
                     request = connection.advance(body)
                 except StopIteration:
-                    self._under_way -= 1
+                    self._retire(connection)
                     continue
                 if self._stopping:
-                    self._under_way -= 1
+                    self._retire(connection)
                     continue
                 connection.sent_at = now
                 if self._reconnect:
@@ -97,19 +97,24 @@ class Generator:
         self.run_until(time.perf_counter() + ANSWER_SECONDS_MAX)
         if self._under_way:
             raise WrongAnswerError(f"{self._under_way} requests had no answer in {ANSWER_SECONDS_MAX:.0f} s")
-        for connection in self._connections.values():
-            connection.socket.close()
 
     def _attach(self, connection: Connection) -> None:
         self._connections[connection.socket.fileno()] = connection
         self._epoll.register(connection.socket, select.EPOLLIN)
 
-    def _renew(self, connection: Connection) -> None:
+    def _detach(self, connection: Connection) -> None:
         del self._connections[connection.socket.fileno()]
         self._epoll.unregister(connection.socket)
         connection.socket.close()
+
+    def _renew(self, connection: Connection) -> None:
+        self._detach(connection)
         connection.connect()
         self._attach(connection)
+
+    def _retire(self, connection: Connection) -> None:
+        self._under_way -= 1
+        self._detach(connection)
 
     def _ask(self, connection: Connection, script: Script) -> None:
         try:
