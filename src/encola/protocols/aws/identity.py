@@ -76,7 +76,7 @@ class Authenticator:
         self._nobody = secrets.token_hex(32)  # an unknown key takes the same way as a known one, with this secret
         self._grants: dict[str, _Grant] = {}
         self._guests: dict[str, Identity] = {}
-        self._stamp = ""
+        self._stamp: str | None = None
         self._stamp_seconds = 0.0
 
     @property
