@@ -89,6 +89,14 @@ async def test_a_message_that_is_not_ready_holds_back_those_behind_it(desk: Desk
     assert bodies(await desk.claim()) == ["1", "2", "3", "other"]
 
 
+async def test_a_released_message_does_not_wait_for_a_delayed_one_behind_it(desk: Desk) -> None:
+    await desk.declare(ordered=True)
+    await desk.put("1", group="g")
+    await desk.put("2", group="g", delay=10 * SECOND)
+    assert await desk.release(await desk.claim_one()) is Outcome.DONE
+    assert bodies(await desk.claim()) == ["1"]
+
+
 async def test_the_group_that_is_due_longest_goes_first(desk: Desk) -> None:
     await desk.declare(ordered=True)
     await desk.put_all("a1", group="a")

@@ -1,12 +1,11 @@
 """A consistent copy of a data directory while a server works in it."""
 
-import os
 from pathlib import Path
 
 import apsw
 
 from encola.engine.store import StoreError
-from encola.stores.sqlite.connection import FILE_NAME, open_reader, store_error
+from encola.stores.sqlite.connection import FILE_NAME, make_directory, open_reader, store_error, sync
 
 
 def backup(source: Path, target: Path) -> Path:
@@ -21,7 +20,7 @@ def backup(source: Path, target: Path) -> Path:
         raise StoreError(f"no encola data in {source}")
     if copy.exists():
         raise StoreError(f"{target} already holds encola data")
-    target.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_directory(target)
     unfinished = copy.with_suffix(".unfinished")
     unfinished.unlink(missing_ok=True)
     try:
@@ -32,15 +31,7 @@ def backup(source: Path, target: Path) -> Path:
     except apsw.Error as error:
         unfinished.unlink(missing_ok=True)
         raise store_error(error) from error
-    _fsync(unfinished)
+    sync(unfinished)
     unfinished.rename(copy)
-    _fsync(target)
+    sync(target)
     return copy
-
-
-def _fsync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 import apsw
+import msgspec
 
 from encola.engine.changes import Wakeup
 from encola.engine.store import StoreError, StoreFailedError
@@ -36,14 +37,13 @@ WAL_PAGES = 8192
 _log = logging.getLogger("encola.store")
 
 
-class _Call:
-    __slots__ = ("argument", "future", "result", "work")
+class _Call(msgspec.Struct):
+    """One call of the store that waits for its turn, then for its COMMIT."""
 
-    def __init__(self, work: Callable[[Any], Any], argument: Any, future: "asyncio.Future[Any]") -> None:
-        self.work = work
-        self.argument = argument
-        self.future = future
-        self.result: Any = None
+    work: Callable[[Any], Any]
+    argument: Any
+    future: asyncio.Future[Any]
+    result: Any = None
 
 
 class GroupCommit:
@@ -139,7 +139,7 @@ class GroupCommit:
             self._fail(calls, store_error(error))
         elif len(calls) == 1:
             if not calls[0].future.done():
-                calls[0].future.set_exception(error)
+                calls[0].future.set_exception(store_error(error) if isinstance(error, apsw.Error) else error)
         else:
             self._alone.extend(calls)
 

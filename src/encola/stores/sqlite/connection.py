@@ -1,5 +1,7 @@
 """Opening the database file, and what its errors mean for us."""
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,13 +20,16 @@ STATEMENTS_CACHED = 200
 Execute = Callable[..., Any]
 """``Connection.execute``. Its rows have the types that the tables declare, which no type checker can see."""
 
-_FSYNC_ERRORS = {
+_FINAL_ERRORS = {
     apsw.SQLITE_IOERR_FSYNC,
     apsw.SQLITE_IOERR_DIR_FSYNC,
     apsw.SQLITE_IOERR_CLOSE,
     apsw.SQLITE_IOERR_READ,
     apsw.SQLITE_IOERR_SHORT_READ,
+    apsw.SQLITE_IOERR_DATA,
+    apsw.SQLITE_IOERR_CORRUPTFS,
 }
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
@@ -56,6 +61,33 @@ def _open(path: Path, flags: int, vfs: str | None, cache_kib: int) -> apsw.Conne
     return connection
 
 
+def make_directory(directory: Path) -> None:
+    """Creates a data directory (for its owner only) so that it outlives a power cut."""
+    if directory.is_dir():
+        return
+    make_directory(directory.parent)
+    directory.mkdir(mode=0o700, exist_ok=True)
+    sync(directory.parent)
+
+
+def sync(path: Path) -> None:
+    """Waits until a file, or the entries of a directory, are on the disk."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def open_error(directory: Path, error: apsw.Error | OSError) -> StoreError:
+    """Why a data directory can't be opened, for people."""
+    if isinstance(error, OSError):
+        kind: type[StoreError] = StoreFullError if error.errno in _NO_ROOM else StoreError
+        return kind(f"cannot use {directory} for data: {error.strerror or error}")
+    mapped = store_error(error)
+    return type(mapped)(f"cannot use {directory} for data: {mapped}")
+
+
 def store_error(error: apsw.Error) -> StoreError:
     """What a database error means: no room (passes), a medium that can't be trusted (final), or a plain failure."""
     if isinstance(error, apsw.FullError | apsw.ReadOnlyError | apsw.CantOpenError):
@@ -63,7 +95,7 @@ def store_error(error: apsw.Error) -> StoreError:
     if isinstance(error, apsw.IOError):
         return (
             StoreFailedError(str(error))
-            if getattr(error, "extendedresult", 0) in _FSYNC_ERRORS
+            if getattr(error, "extendedresult", 0) in _FINAL_ERRORS
             else StoreFullError(str(error))
         )
     if isinstance(error, apsw.CorruptError | apsw.NotADBError):

@@ -23,11 +23,20 @@ LEASED_BY_GROUP = (
 )
 NEXT_IN_LANE = "SELECT ready_at FROM message WHERE lane = ? ORDER BY ready_at LIMIT 1"
 NEXT_LANE = "SELECT ready_at FROM lane WHERE partition = ? ORDER BY ready_at LIMIT 1"
-BROWSE = (
+BROWSE_WALK = (
     "SELECT m.id, m.ready_at, m.lease, m.receives, m.sent_at, m.first_received_at, m.leased_at, b.meta, b.data"
-    " FROM message m JOIN body b ON b.id = m.id"
-    " WHERE m.id > ? AND m.lane IN (SELECT id FROM lane WHERE partition = ?) ORDER BY m.id LIMIT ?"
+    " FROM message m CROSS JOIN body b ON b.id = m.id"
+    " WHERE m.id > ? AND +m.lane IN (SELECT id FROM lane WHERE partition = ?) ORDER BY m.id LIMIT ?"
 )
+BROWSE_SORT = (
+    "SELECT m.id, m.ready_at, m.lease, m.receives, m.sent_at, m.first_received_at, m.leased_at, b.meta, b.data"
+    " FROM message m CROSS JOIN body b ON b.id = m.id"
+    " WHERE m.id IN (SELECT id FROM message WHERE +id > ?"
+    " AND lane IN (SELECT id FROM lane WHERE partition = ?) ORDER BY id LIMIT ?) ORDER BY m.id"
+)
+BROWSE_SORT_MAX = 200_000
+"""Messages have an order by id over all queues only. Of a queue of up to this many, all ids are looked at and the first
+few kept; in a larger one it is quicker to walk over all messages until enough of them are its own."""
 
 
 class Reader:
@@ -61,7 +70,6 @@ class Reader:
 
     def browse(self, shelf: Shelf, after: MessageId | None, limit: int) -> list[Peek]:
         decode = msgspec.msgpack.Decoder(Envelope).decode
-        return [
-            Peek(MessageState(*row[:7]), decode(row[7]), row[8])
-            for row in self._execute(BROWSE, (after or 0, shelf.partition, limit)).fetchall()
-        ]
+        browse = BROWSE_SORT if shelf.messages <= BROWSE_SORT_MAX else BROWSE_WALK
+        rows = self._execute(browse, (after or 0, shelf.partition, limit)).fetchall()
+        return [Peek(MessageState(*row[:7]), decode(row[7]), row[8]) for row in rows]

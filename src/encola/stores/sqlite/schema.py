@@ -61,12 +61,14 @@ MIGRATIONS: dict[int, Migration] = {}
 
 
 def prepare(connection: apsw.Connection) -> None:
-    """Creates the tables in a new file, migrates an older one. Raises StoreError for a newer one."""
+    """Creates the tables in a new file, migrates an older one. Raises StoreError for a newer or another's file."""
     version = connection.pragma("user_version")
     if version > VERSION:
         raise StoreError(f"the data was written by a newer encola (schema {version}, this one knows {VERSION})")
     if version == VERSION:
         return
+    if version == 0 and connection.execute("SELECT EXISTS (SELECT 1 FROM sqlite_schema)").fetchone() != (0,):
+        raise StoreError("this is a database of something else than encola")
     with connection:
         if version == 0:
             connection.execute(_TABLES)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,10 +11,17 @@ import apsw
 
 from encola.engine.changes import Applied, Change, Claim, Wakeup
 from encola.engine.message import Counts, Delivery, Instant, MessageId, Peek, QueueId
-from encola.engine.store import Catalog, StoreError, StoreFailedError
+from encola.engine.store import Catalog, StoreFailedError
 from encola.stores.sqlite.claimer import Claimer
 from encola.stores.sqlite.commit import GroupCommit
-from encola.stores.sqlite.connection import FILE_NAME, open_reader, open_writer, store_error
+from encola.stores.sqlite.connection import (
+    FILE_NAME,
+    make_directory,
+    open_error,
+    open_reader,
+    open_writer,
+    store_error,
+)
 from encola.stores.sqlite.lanes import Lanes
 from encola.stores.sqlite.ledger import Ledger
 from encola.stores.sqlite.lock import DirectoryLock
@@ -45,57 +52,64 @@ class SqliteStore:
         self._vfs = vfs
         self._lock = DirectoryLock(directory)
         self._listeners: list[Callable[[Wakeup], None]] = []
+        self._connections: list[apsw.Connection] = []
 
     async def open(self) -> None:
         """Raises StoreInUseError, StoreError (newer schema), StoreFullError, StoreFailedError."""
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock.acquire()
         try:
+            make_directory(self._directory)
+            self._lock.acquire()
             self._open(self._directory / FILE_NAME)
-        except apsw.Error as error:
-            self._lock.release()
-            raise store_error(error) from error
+        except (apsw.Error, OSError) as error:
+            self._abandon()
+            raise open_error(self._directory, error) from error
         except BaseException:
-            self._lock.release()
+            self._abandon()
             raise
 
     def _open(self, path: Path) -> None:
-        self._writer_connection = open_writer(path, self._vfs)
-        prepare(self._writer_connection)
-        self._ledger = Ledger(self._writer_connection)
+        writer = open_writer(path, self._vfs)
+        self._connections.append(writer)
+        prepare(writer)
+        self._ledger = Ledger(writer)
         self._ledger.load()
-        lanes = Lanes(self._writer_connection, self._ledger)
-        self._apply = Writer(self._writer_connection, self._ledger, lanes).apply
-        self._claim = Claimer(self._writer_connection, self._ledger, lanes).claim
-        self._reader_connection = open_reader(path, self._vfs)
-        self._reader = Reader(self._reader_connection)
-        self._long_reader_connection = open_reader(path, self._vfs)
-        self._long_reader = Reader(self._long_reader_connection)
+        lanes = Lanes(writer, self._ledger)
+        self._apply = Writer(writer, self._ledger, lanes).apply
+        self._claim = Claimer(writer, self._ledger, lanes).claim
+        self._reader = Reader(self._open_reader(path))
+        self._long_reader = Reader(self._open_reader(path))
         self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="encola-read")
-        self._group = GroupCommit(self._writer_connection, self._ledger, self._committed, self._on_failure)
+        self._group = GroupCommit(writer, self._ledger, self._committed, self._on_failure)
+
+    def _open_reader(self, path: Path) -> apsw.Connection:
+        connection = open_reader(path, self._vfs)
+        self._connections.append(connection)
+        return connection
+
+    def _abandon(self) -> None:
+        """Leaves the directory to others."""
+        while self._connections:
+            self._connections.pop().close()  # the writer last: it was opened first
+        self._lock.release()
 
     async def close(self) -> None:
         """Commits what is under way and closes the file."""
         await self._group.close()
         self._read_thread.shutdown()
-        for connection in (self._long_reader_connection, self._reader_connection, self._writer_connection):
-            connection.close()
-        self._lock.release()
+        self._abandon()
 
-    async def apply(self, changes: Sequence[Change]) -> Sequence[Applied]:
-        applied: Sequence[Applied] = await self._group.submit(self._apply, changes)
-        return applied
+    def apply(self, changes: Sequence[Change]) -> Awaitable[Sequence[Applied]]:
+        return self._group.submit(self._apply, changes)
 
-    async def claim(self, claim: Claim) -> Sequence[Delivery]:
-        deliveries: Sequence[Delivery] = await self._group.submit(self._claim, claim)
-        return deliveries
+    def claim(self, claim: Claim) -> Awaitable[Sequence[Delivery]]:
+        return self._group.submit(self._claim, claim)
 
     async def catalog(self) -> Catalog:
-        return self._reader.catalog()
+        return self._look(self._reader.catalog)
 
     async def next_ready(self, queue: QueueId, now: Instant) -> Instant | None:
         shelf = self._ledger.shelves.get(queue)
-        return self._reader.next_ready(shelf) if shelf else None
+        return self._look(self._reader.next_ready, shelf) if shelf else None
 
     async def browse(self, queue: QueueId, after: MessageId | None, limit: int) -> Sequence[Peek]:
         shelf = self._ledger.shelves.get(queue)
@@ -119,9 +133,16 @@ class SqliteStore:
             except Exception:  # its own fault: what was committed is answered, and the next commit goes on
                 _log.exception("a watcher of the store failed")
 
+    def _look(self, read: Callable[..., Result], *arguments: Any) -> Result:
+        """A read that takes a few lookups: at once."""
+        try:
+            return read(*arguments)
+        except apsw.Error as error:
+            raise store_error(error) from error
+
     async def _read(self, read: Callable[..., Result], *arguments: Any) -> Result:
         """A read that may take long: in a thread, so that nobody's message waits for it."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._read_thread, read, *arguments)
         except apsw.Error as error:
-            raise StoreError(str(error)) from error
+            raise store_error(error) from error
