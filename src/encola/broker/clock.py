@@ -6,6 +6,7 @@ counts on through suspends and is not moved when somebody sets the wall clock. A
 therefore delays no message, and one that is set forward expires none; a step is followed at the next start.
 """
 
+import functools
 import time
 from collections.abc import Callable
 
@@ -14,18 +15,13 @@ from encola.engine.message import Instant
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
-def _wall() -> float:
-    return time.time()
-
-
-def _steady() -> float:
-    return time.clock_gettime(_BOOT_CLOCK)
+_steady = functools.partial(time.clock_gettime, _BOOT_CLOCK)
 
 
 class Clock:
     """Milliseconds since 1970, monotonic. ``wall`` and ``steady`` answer seconds and are arguments for tests."""
 
-    def __init__(self, wall: Callable[[], float] = _wall, steady: Callable[[], float] = _steady) -> None:
+    def __init__(self, wall: Callable[[], float] = time.time, steady: Callable[[], float] = _steady) -> None:
         self._wall = wall
         self._steady = steady
         self._offset = wall() - steady()

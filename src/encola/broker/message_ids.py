@@ -1,27 +1,29 @@
-"""Random message ids (UUID version 4 in text), drawn in blocks: one system call serves many messages."""
+"""Message ids: UUIDs of version 4 in text, made without a system call for each.
 
-import os
+The first eight digits are a counter, scattered so that neighbours look nothing alike; the rest is drawn by lot at the
+start and after every ``DRAW_AFTER`` ids, long before the counter comes round. Ids of one process never meet, and those
+of two meet no likelier than 90 random bits do.
+"""
 
-_BLOCK = 256
-_ID_BYTES = 16
+import uuid
+
+DRAW_AFTER = 4096
+_SCATTER = 0x9E3779B1  # odd, so that multiplying by it modulo 2**32 maps no two numbers to one
 
 
 class MessageIds:
     """Hands out ids such as ``0f8fad5b-d9cb-469f-a165-70867728950e`` (RFC 9562, section 5.4)."""
 
     def __init__(self) -> None:
-        self._digits = ""
-        self._next = 0
+        self._count = uuid.uuid4().time_low
+        self._left = 0
+        self._tail = ""
 
     def new(self) -> str:
-        """A random id that nobody had before."""
-        start = self._next
-        if start >= len(self._digits):
-            self._digits = os.urandom(_BLOCK * _ID_BYTES).hex()
-            start = 0
-        self._next = start + 2 * _ID_BYTES
-        d = self._digits[start : self._next]
-        return f"{d[:8]}-{d[8:12]}-4{d[13:16]}-{_VARIANT[d[16]]}{d[17:20]}-{d[20:]}"
-
-
-_VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
+        """An id that nobody had before."""
+        if self._left == 0:
+            self._left = DRAW_AFTER
+            self._tail = str(uuid.uuid4())[8:]
+        self._left -= 1
+        self._count += 1
+        return f"{self._count * _SCATTER & 0xFFFFFFFF:08x}{self._tail}"

@@ -7,7 +7,7 @@ Three promises hold for every implementation and are proved by ``tests/conforman
 * Calls may be made concurrently; a store commits what arrives together in one go (group commit).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -48,11 +48,11 @@ class Store(Protocol):
     async def open(self) -> None: ...
     async def close(self) -> None: ...
 
-    async def apply(self, changes: Sequence[Change]) -> Sequence[Applied]:
+    def apply(self, changes: Sequence[Change]) -> Awaitable[Sequence[Applied]]:
         """Carries out all changes in one transaction, durable on return. Raises StoreError."""
         ...
 
-    async def claim(self, claim: Claim) -> Sequence[Delivery]:
+    def claim(self, claim: Claim) -> Awaitable[Sequence[Delivery]]:
         """Leases the oldest ready messages, durable on return; empty when there are none. Raises StoreError."""
         ...
 

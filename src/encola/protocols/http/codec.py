@@ -52,6 +52,8 @@ class RequestParser:
 
     def __init__(self, limits: HttpLimits, peer: str = "", secure: bool = False) -> None:
         self._limits = limits
+        self._headers_max, self._header_bytes_max = limits.headers_max, limits.header_bytes_max
+        self._target_bytes_max, self._body_bytes_max = limits.target_bytes_max, limits.body_bytes_max
         self._peer = peer
         self._secure = secure
         self._head_bytes_max = limits.target_bytes_max + limits.header_bytes_max
@@ -143,13 +145,12 @@ class RequestParser:
 
     def on_headers_complete(self) -> None:
         self.in_body = True
-        limits = self._limits
-        if len(self._target) > limits.target_bytes_max:
+        if len(self._target) > self._target_bytes_max:
             raise BadRequestError(414, "the request target is too long")
         self._headers = headers = self._read_headers()
         length = headers.get("content-length")
         if length is not None:
-            if len(length) > 4 and int(length) > limits.body_bytes_max:
+            if len(length) > 4 and int(length) > self._body_bytes_max:
                 raise BadRequestError(413, "the body is too long")
         elif "transfer-encoding" in headers:
             self._check_chunked(headers["transfer-encoding"])
@@ -172,18 +173,15 @@ class RequestParser:
         keys = _spellings.get(raw) or _read_names(raw)
         names.clear()
         values.clear()
-        limits = self._limits
-        if len(keys) > limits.headers_max:
+        if len(keys) > self._headers_max:
             raise BadRequestError(431, "too many headers")
-        if len(raw) + len(joined) > limits.header_bytes_max:
+        if len(raw) + len(joined) > self._header_bytes_max:
             raise BadRequestError(431, "too long headers")
         try:
             text = joined.decode()
         except UnicodeDecodeError:
             text = joined.decode("latin-1")
-        found = text.split("\n")
-        if " \n" in text or "\t\n" in text or text[-1:] in (" ", "\t"):  # the parser drops leading blanks only
-            found = [value.strip() for value in found]
+        found = list(map(str.strip, text.split("\n")))  # the parser drops leading blanks only
         headers = dict(zip(keys, found, strict=False))  # without headers, found has one empty value
         if len(headers) != len(keys):
             headers = _merge(keys, found)
@@ -191,7 +189,7 @@ class RequestParser:
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
-        if self._body_bytes > self._limits.body_bytes_max:
+        if self._body_bytes > self._body_bytes_max:
             raise BadRequestError(413, "the body is too long")
         if self._body:
             self._more_body.append(body)
@@ -227,7 +225,8 @@ class RequestParser:
         if not keep_alive:
             self.finished = True
         self._requests.append(Parsed(request, keep_alive, keep_alive and "connection" in headers))
-        self.started = False
+        self.started = self.in_body = False
+        self.message_bytes = 0
         self.expects_continue = False
         if len(self._requests) > self._limits.pipelined_max:
             raise BadRequestError(429, "too many requests at once")
@@ -284,7 +283,7 @@ def origin_form(target: str) -> str:
 
 
 def encode(
-    response: Response, common: str, *, close: bool = False, say_keep_alive: bool = False, head: bool = False
+    response: Response, common: str, close: bool = False, say_keep_alive: bool = False, head: bool = False
 ) -> bytes:
     """The bytes of an answer. ``common`` holds ready-made header lines (Server, Date).
 
@@ -306,7 +305,7 @@ def encode(
         lines += f"Content-Length: {len(body)}\r\n"
     first = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"
     start = f"{first}{common}{lines}\r\n".encode("latin-1")
-    return start if head or status in _BODILESS else start + body
+    return start + body if not head and status not in _BODILESS else start
 
 
 def refusal(error: BadRequestError) -> Response:

@@ -172,11 +172,11 @@ class Conversation(asyncio.Protocol):
         close = house.stopping or not parsed.keep_alive
         head = request.method == "HEAD"
         try:
-            data = encode(response, house.common_headers, close=close, say_keep_alive=parsed.say_keep_alive, head=head)
+            data = encode(response, house.common_headers, close, parsed.say_keep_alive, head)
         except ValueError as error:
             _log_failure(error)
             response = INTERNAL_ERROR
-            data = encode(response, house.common_headers, close=close, head=head)
+            data = encode(response, house.common_headers, close, head=head)
         if self._transport is not None:
             self._transport.write(data)
             if close:

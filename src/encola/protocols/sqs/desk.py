@@ -26,14 +26,18 @@ class Call(msgspec.Struct):
 
     identity: Identity
     request: Request
-    base_url: str
+    public_url: str | None
 
     @property
     def region(self) -> str:
         return self.identity.region
 
     def url(self, address: Address) -> str:
-        return url_of(self.base_url, address)
+        base = self.public_url
+        if base is None:
+            host = self.request.headers.get("host", "localhost")
+            base = f"https://{host}" if self.request.secure else f"http://{host}"
+        return url_of(base, address)
 
     def arn(self, address: Address) -> str:
         return arn_of(self.identity.region, address)
@@ -50,11 +54,7 @@ class Desk:
 
     def call(self, identity: Identity, request: Request) -> Call:
         """What operations know of a request besides its parameters."""
-        base = self.options.public_url
-        if base is None:
-            host = request.headers.get("host", "localhost")
-            base = f"https://{host}" if request.secure else f"http://{host}"
-        return Call(identity, request, base)
+        return Call(identity, request, self.options.public_url)
 
     def address(self, call: Call, url: str) -> Address:
         """Raises SqsError (InvalidAddress)."""
