@@ -73,6 +73,10 @@ class ServerProcess:
     def start(self) -> "ServerProcess":
         """Returns when the server listens. Raises NotStartedError."""
         self.launch()
+        return self.wait_ready()
+
+    def wait_ready(self) -> "ServerProcess":
+        """Waits until the server that was launched listens. Raises NotStartedError."""
         end = time.monotonic() + START_SECONDS_MAX
         while not self._ready.exists():
             if self.returncode is not None or time.monotonic() > end:
@@ -124,7 +128,7 @@ class ServerProcess:
 
     @property
     def running(self) -> bool:
-        return self._process is not None and self.returncode is None
+        return self._process is not None and self._process.poll() is None
 
     @property
     def returncode(self) -> int | None:
@@ -152,7 +156,7 @@ class ServerProcess:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def __enter__(self) -> "ServerProcess":
-        return self.start()
+        return self if self.running else self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

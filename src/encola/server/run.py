@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -23,6 +24,7 @@ EXIT_STORE_FAILED = 74  # EX_IOERR of sysexits.h
 
 FAILED_GRACE_SECONDS = 1.0  # for the answers that say so
 COLLECT_AFTER_OBJECTS = 50_000
+OWN_FILES = 100  # open files that are no connections
 
 _log = logging.getLogger("encola.server")
 
@@ -30,7 +32,18 @@ _log = logging.getLogger("encola.server")
 def run(config: Config) -> int:
     """Serves until SIGTERM or SIGINT; answers the exit status. A second signal ends the wait for running requests."""
     start_logging(config.log)
+    _allow_files(config.limits.connections_max + OWN_FILES)
     return uvloop.run(_run(config))
+
+
+def _allow_files(wanted: int) -> None:
+    """Raises the number of open files as far as we may: each connection is one, and the usual default is 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        _log.warning("only %d open files are allowed, fewer than limits.connections_max may need", allowed)
 
 
 async def _run(config: Config) -> int:
