@@ -148,11 +148,11 @@ class Authenticator:
         self._check_skew(stamp, grant.scope)
         if not grant.signs_target and "x-amz-target" in headers:
             raise mismatch("'X-Amz-Target' must be a 'SignedHeader' in the AWS Authorization header.")
-        path, _, query = request.target.partition("?")
-        self._compare(
-            grant, request, stamp, canonical_path(path), canonical_query(query) if query else "", given,
-            _payload_digest(grant.names, request),
-        )  # fmt: skip
+        path, query = request.target, ""
+        if path != "/":
+            path, _, query = path.partition("?")
+            path, query = canonical_path(path), canonical_query(query)
+        self._compare(grant, request, stamp, path, query, given, _payload_digest(grant.names, request))
 
     def _compare(
         self, grant: _Grant, request: Request, stamp: str, path: str, query: str, given: str, digest: str

@@ -159,7 +159,7 @@ def headers_template(names: tuple[str, ...]) -> str:
 
 def canonical_headers(template: str, names: tuple[str, ...], headers: Mapping[str, str]) -> str:
     """One line for each signed header. Raises KeyError when a signed header did not come."""
-    lines = template % tuple([headers[name] for name in names])
+    lines = template % tuple(map(headers.__getitem__, names))
     if "  " in lines or "\t" in lines:  # rare: runs of blanks inside a value count as one
         lines = "".join([f"{name}:{' '.join(headers[name].split())}\n" for name in names])
     return lines

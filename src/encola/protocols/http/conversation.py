@@ -165,7 +165,9 @@ class Conversation(asyncio.Protocol):
         if self._pending and not self._starting:
             self._serve_pending()
         if self._errand is None:
-            self._rest()
+            self._since = self._house.now
+            if self._half_closed is not None or self._reading_paused:
+                self._rest()
 
     def _write(self, parsed: Parsed, response: Response) -> None:
         house, request = self._house, parsed.request

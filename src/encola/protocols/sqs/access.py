@@ -41,21 +41,21 @@ class Access:
     def __init__(self) -> None:
         self._policies: dict[str, Policy] = {}
 
-    def check(self, identity: Identity, request: Request, queue: Queue, action: str, region: str) -> None:
+    def check(self, identity: Identity, request: Request, queue: Queue, action: str) -> None:
         """Raises SqsError (AccessDenied)."""
         text = queue.settings.attributes.get("Policy")
         own = queue.address.account == identity.account
         if not own and action in OWNER_ONLY:
-            raise self._denied(identity, queue, action, region)
+            raise self._denied(identity, queue, action)
         if text is None and own:
             if identity.unlimited or identity.allows(action, queue.address.name):
                 return
-            raise self._denied(identity, queue, action, region)
-        decision = self._decide(text, identity, request, queue, action, region) if text else Decision.NONE
+            raise self._denied(identity, queue, action)
+        decision = self._decide(text, identity, request, queue, action) if text else Decision.NONE
         allowed = decision is Decision.ALLOW
         limits = identity.allows(action, queue.address.name)
         if decision is Decision.DENY or not ((allowed or limits) if own else (allowed and limits)):
-            raise self._denied(identity, queue, action, region)
+            raise self._denied(identity, queue, action)
 
     def check_unbound(self, identity: Identity, action: str) -> None:
         """For actions on no queue in particular, or on one that is yet to be. Raises SqsError."""
@@ -70,9 +70,7 @@ class Access:
                 f"User: {identity.arn} is not authorized to perform: sqs:{action.lower()} on resource: {arn}"
             )
 
-    def _decide(
-        self, text: str, identity: Identity, request: Request, queue: Queue, action: str, region: str
-    ) -> Decision:
+    def _decide(self, text: str, identity: Identity, request: Request, queue: Queue, action: str) -> Decision:
         policy = self._policies.get(text)
         if policy is None:
             if len(self._policies) >= POLICIES_MAX:
@@ -93,12 +91,12 @@ class Access:
             account=identity.account,
             owner_account=queue.address.account,
             action=f"sqs:{action}",
-            resource_arn=arn_of(region, queue.address),
+            resource_arn=arn_of(identity.region, queue.address),
             context=context,
         )
 
-    def _denied(self, identity: Identity, queue: Queue, action: str, region: str) -> SqsError:
-        arn = arn_of(region, queue.address)
+    def _denied(self, identity: Identity, queue: Queue, action: str) -> SqsError:
+        arn = arn_of(identity.region, queue.address)
         return access_denied(
             f"User: {identity.arn} is not authorized to perform: sqs:{action.lower()} on resource: {arn}"
         )

@@ -71,10 +71,10 @@ class Desk:
 
     def queue(self, call: Call, url: str, action: str) -> Queue:
         """The queue that a URL names, if the caller may do ``action`` on it. Raises SqsError."""
-        queue = self.broker.find(self.address(call, url))
+        queue = self.broker.find(self._addresses.get((url, call.identity.account)) or self.address(call, url))
         if queue is None:
             raise no_queue()
-        self.access.check(call.identity, call.request, queue, action, call.region)
+        self.access.check(call.identity, call.request, queue, action)
         return queue
 
     def queue_of_arn(self, call: Call, arn: str, parameter: str, action: str) -> Queue:
@@ -83,5 +83,5 @@ class Desk:
         queue = self.broker.find(address) if address else None
         if queue is None:
             raise no_resource(parameter)
-        self.access.check(call.identity, call.request, queue, action, call.region)
+        self.access.check(call.identity, call.request, queue, action)
         return queue

@@ -7,7 +7,7 @@ Whatever goes wrong on the way is answered in the same protocol; what is our own
 
 import logging
 import traceback
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 from encola.broker.broker import Broker
@@ -17,7 +17,7 @@ from encola.engine.store import StoreError
 from encola.protocols.aws.identity import Authenticator, AuthError, Identity
 from encola.protocols.http.message import Request, Response
 from encola.protocols.sqs import wire_json, wire_query
-from encola.protocols.sqs.desk import Desk, SqsOptions
+from encola.protocols.sqs.desk import Call, Desk, SqsOptions
 from encola.protocols.sqs.errors import SqsError, no_queue
 from encola.protocols.sqs.naming import FIFO_SUFFIX
 from encola.protocols.sqs.operations import OPERATIONS, TARGETS, Operation
@@ -63,6 +63,8 @@ class SqsEndpoint:
             return wire_json.answer(result, request_id)
         except SqsError as error:
             return wire_json.error_answer(error, request_id)
+        except QueueGoneError:
+            return wire_json.error_answer(no_queue(), request_id)
         except AuthError as error:
             return wire_json.failure(
                 _AUTH_SHAPES.get(error.code, error.code), error.code, error.message, error.status, request_id
@@ -86,6 +88,8 @@ class SqsEndpoint:
             return wire_query.answer(name, result, request_id)
         except SqsError as error:
             return wire_query.error_answer(error, request_id)
+        except QueueGoneError:
+            return wire_query.error_answer(no_queue(), request_id)
         except AuthError as error:
             return wire_query.failure(error.code, error.message, error.status, request_id)
         except Exception as error:
@@ -93,26 +97,28 @@ class SqsEndpoint:
 
     # What both do -----------------------------------------------------------------------------------
 
-    async def _perform(self, operation: Operation, asked: Shape, identity: Identity, request: Request) -> Shape:
+    def _perform(self, operation: Operation, asked: Shape, identity: Identity, request: Request) -> Awaitable[Shape]:
         operation.check(asked)
         call = self.desk.call(identity, request)
+        if operation.creates and self.desk.options.auto_create_queues:
+            return self._perform_creating(operation, call, asked)
+        return operation.perform(self.desk, call, asked)
+
+    async def _perform_creating(self, operation: Operation, call: Call, asked: Shape) -> Shape:
         try:
             return await operation.perform(self.desk, call, asked)
-        except QueueGoneError:
-            raise no_queue() from None
         except SqsError as error:
-            if error.shape != "QueueDoesNotExist" or not (operation.creates and self.desk.options.auto_create_queues):
+            if error.shape != "QueueDoesNotExist":
                 raise
-        await self._create(asked, identity, request)
+        await self._create(call, asked)
         return await operation.perform(self.desk, call, asked)
 
-    async def _create(self, asked: Shape, identity: Identity, request: Request) -> None:
+    async def _create(self, call: Call, asked: Shape) -> None:
         """Creates the queue that a request names but nobody has created (a switch for development)."""
-        call = self.desk.call(identity, request)
         url = getattr(asked, "QueueUrl", "") or getattr(asked, "QueueName", "")
         address = self.desk.address(call, url)
         owner = getattr(asked, "QueueOwnerAWSAccountId", None) or address.account
-        if owner != identity.account:
+        if owner != call.identity.account:
             raise no_queue()
         name = address.name
         fifo = {"FifoQueue": "true", "ContentBasedDeduplication": "true"} if name.endswith(FIFO_SUFFIX) else None

@@ -98,7 +98,7 @@ async def get_queue_url(desk: Desk, call: Call, request: s.GetQueueUrlRequest) -
     if queue is None:
         raise SqsError("QueueDoesNotExist", "The specified queue does not exist.")
     try:
-        desk.access.check(call.identity, call.request, queue, "GetQueueUrl", call.region)
+        desk.access.check(call.identity, call.request, queue, "GetQueueUrl")
     except SqsError:
         if account == call.identity.account:
             raise
