@@ -67,7 +67,7 @@ class Writer:
     def apply(self, changes: Sequence[Change]) -> Sequence[Applied]:
         carry_out = self._carry_out
         if len(changes) == 1:
-            return (carry_out[type(changes[0])](changes[0]),)
+            return [carry_out[type(changes[0])](changes[0])]
         return [carry_out[type(change)](change) for change in changes]
 
     def _put(self, put: Put) -> Applied:
