@@ -37,9 +37,10 @@ class Errand(Generic[Result]):
         """Goes on with the coroutine: called once to start it, then by what it waits for."""
         self._future = None
         try:
-            if self._cancelled and (future is None or not future.cancelled()):
-                self._cancelled = False
-                waits_for = self._coroutine.throw(asyncio.CancelledError())
+            if self._cancelled:
+                self._cancelled = False  # once is enough: what it awaits while it cleans up is left alone
+                by_future = future is not None and future.cancelled()
+                waits_for = self._coroutine.send(None) if by_future else self._coroutine.throw(asyncio.CancelledError())
             else:
                 waits_for = self._coroutine.send(None)
         except StopIteration as stop:
