@@ -1,14 +1,20 @@
-"""An SQS endpoint over a memory store, on a clock that the test turns, and callers of it."""
+"""An SQS endpoint on a clock that the test turns, and callers of it.
+
+It stands over a memory store; a module whose stories are about messages names both stores in ``STORES``.
+"""
 
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 
 from encola.broker.broker import Broker
+from encola.engine.store import Store
 from encola.protocols.aws.identity import Authenticator
 from encola.protocols.sqs.desk import SqsOptions
 from encola.protocols.sqs.endpoint import SqsEndpoint
 from encola.stores.memory import MemoryStore
+from encola.stores.sqlite import SqliteStore
 
 from ...broker.conftest import TestClock
 from .client import OTHER_ACCOUNT, Client
@@ -19,9 +25,22 @@ def clock() -> TestClock:
     return TestClock()
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "store" in metafunc.fixturenames:
+        metafunc.parametrize("store", getattr(metafunc.module, "STORES", ("memory",)), indirect=True)
+
+
 @pytest.fixture
-async def broker(clock: TestClock) -> AsyncIterator[Broker]:
-    broker = Broker(MemoryStore(), clock)
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    store = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path)
+    await store.open()
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def broker(store: Store, clock: TestClock) -> AsyncIterator[Broker]:
+    broker = Broker(store, clock)
     await broker.open()
     yield broker
     await broker.close()

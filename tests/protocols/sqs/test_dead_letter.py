@@ -8,6 +8,8 @@ import pytest
 from ...broker.conftest import TestClock
 from .client import OTHER_ACCOUNT, Client, bodies
 
+STORES = ("memory", "sqlite")
+
 
 def policy(arn: str, receives: object = 1) -> str:
     return json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": receives})

@@ -7,6 +7,8 @@ from encola.broker.broker import Broker
 from ...broker.conftest import TestClock
 from .client import Client, bodies
 
+STORES = ("memory", "sqlite")
+
 DAY = 24 * 3_600_000
 
 
@@ -76,14 +78,22 @@ async def test_what_is_older_than_the_retention_is_gone(
     assert await sqs.counts(url) == (0, 1, 0)
 
 
-async def test_four_days_are_the_default_and_a_change_holds_for_waiting_messages(sqs: Client, clock: TestClock) -> None:
+async def test_four_days_are_the_default(sqs: Client, clock: TestClock) -> None:
     url = await sqs.queue()
     await sqs.send(url)
     clock.turn(4 * DAY - 1000)
     assert len(await sqs.receive(url, VisibilityTimeout=0)) == 1
     clock.turn(2000)
     assert await sqs.receive(url) == []
+
+
+async def test_a_changed_retention_holds_for_waiting_messages(sqs: Client, clock: TestClock) -> None:
+    url = await sqs.queue()
+    await sqs.send(url)
+    clock.turn(4 * DAY - 1000)
+    assert len(await sqs.receive(url, VisibilityTimeout=0)) == 1
     await sqs.set(url, MessageRetentionPeriod=14 * 24 * 3600)
+    clock.turn(2000)
     assert len(await sqs.receive(url, VisibilityTimeout=0)) == 1
     await sqs.set(url, MessageRetentionPeriod=3600)
     assert await sqs.receive(url) == []

@@ -7,6 +7,8 @@ import pytest
 from ...broker.conftest import TestClock
 from .client import Client
 
+STORES = ("memory", "sqlite")
+
 
 async def delete(sqs: Client, url: str, handle: str) -> None:
     await sqs("DeleteMessage", QueueUrl=url, ReceiptHandle=handle)

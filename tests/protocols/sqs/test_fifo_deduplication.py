@@ -7,6 +7,8 @@ import pytest
 from ...broker.conftest import TestClock
 from .client import Client, bodies
 
+STORES = ("memory", "sqlite")
+
 WINDOW = 5 * 60_000
 
 

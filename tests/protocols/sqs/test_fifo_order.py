@@ -7,6 +7,8 @@ import pytest
 from ...broker.conftest import TestClock
 from .client import Client, bodies
 
+STORES = ("memory", "sqlite")
+
 
 @pytest.fixture
 async def url(sqs: Client) -> str:

@@ -12,6 +12,8 @@ from encola.broker.broker import Broker
 from ...broker.conftest import TestClock
 from .client import Client, bodies
 
+STORES = ("memory", "sqlite")
+
 
 def policy(sqs: Client) -> str:
     return json.dumps({"deadLetterTargetArn": sqs.arn("dead"), "maxReceiveCount": 1})

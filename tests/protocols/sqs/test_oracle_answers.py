@@ -13,6 +13,8 @@ from .botocore_wire import operation_model, operation_names
 from .client import OTHER_ACCOUNT, Client
 from .samples import paths_in, paths_of
 
+STORES = ("memory", "sqlite")
+
 NEVER_ANSWERED = {
     # Lists as values of attributes: "not implemented, reserved for future use" (API reference).
     "ReceiveMessage.Messages.MessageAttributes.StringListValues",

@@ -10,6 +10,8 @@ from encola.stores.memory import MemoryStore
 from ...broker.conftest import TestClock
 from .client import Client, bodies
 
+STORES = ("memory", "sqlite")
+
 PURGED = "Only one PurgeQueue operation on work is allowed every 60 seconds."
 DELETED = "You must wait 60 seconds after deleting a queue before you can create another with the same name."
 

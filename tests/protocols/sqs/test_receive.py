@@ -10,6 +10,8 @@ from encola.broker.broker import Broker
 from ...broker.conftest import TestClock
 from .client import Client, bodies
 
+STORES = ("memory", "sqlite")
+
 SYSTEM = {"SenderId", "SentTimestamp", "ApproximateReceiveCount", "ApproximateFirstReceiveTimestamp"}
 
 

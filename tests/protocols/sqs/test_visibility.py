@@ -5,6 +5,8 @@ import pytest
 from ...broker.conftest import TestClock
 from .client import Client, bodies
 
+STORES = ("memory", "sqlite")
+
 HOUR = 3_600_000
 NOT_THERE = "Message does not exist or is not available for visibility timeout change."
 
