@@ -128,6 +128,14 @@ def test_malformed_parameters(old: str, new: str) -> None:
     assert (error.status, error.code) == (400, "IncompleteSignature")
 
 
+def test_the_scope_must_be_of_the_day() -> None:
+    request = presigned()
+    request.target = request.target.replace("%2F20260102%2F", "%2F20260101%2F")
+    error = refused(request)
+    assert error.code == "SignatureDoesNotMatch"
+    assert error.message == "Date in Credential scope does not match X-Amz-Date: '20260101' != '20260102'."
+
+
 def test_the_host_must_be_signed() -> None:
     request = presigned()
     request.target = request.target.replace("SignedHeaders=host", "SignedHeaders=x-date")

@@ -312,6 +312,19 @@ def test_too_long_a_query_is_refused_before_it_is_sorted() -> None:
     assert (error.status, error.code) == (400, "InvalidParameterValue")
 
 
+def test_a_signature_need_not_come_last() -> None:
+    """Nothing is learned from such a header, but it is let in as often as it comes."""
+    door = authenticator()
+    request = signed(headers=JSON)
+    scheme, _, parts = request.headers["authorization"].partition(" ")
+    request.headers["authorization"] = f"{scheme} {', '.join(reversed(parts.split(', ')))}"
+    for _ in range(2):
+        door.authenticate(request)
+    assert not door._grants
+    door.authenticate(signed(headers=JSON))
+    assert len(door._grants) == 1
+
+
 def test_what_is_learned_from_requests_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identity, "GRANTS_MAX", 5)
     door = authenticator()

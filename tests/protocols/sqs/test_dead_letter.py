@@ -203,6 +203,7 @@ def allow(permission: str, *sources: str) -> str:
         (allow("denyAll"), False),
         (allow("byQueue", SOURCES[0], "arn:aws:sqs:us-east-1:111122223333:work"), True),
         (allow("byQueue", "arn:aws:sqs:us-east-1:111122223333:wor"), False),
+        (allow("byQueue", *SOURCES[:9], "arn:aws:sqs:us-east-1:111122223333:work"), True),
         (allow("byQueue", "arn:aws:sqs:eu-west-1:111122223333:work"), True),
         (allow("byQueue", f"arn:aws:sqs:us-east-1:{OTHER_ACCOUNT}:work"), False),
     ],

@@ -175,6 +175,12 @@ async def test_a_key_switches_the_queues_own_encryption_off_and_back(sqs: Client
     assert (await sqs.attributes(url, *names))["KmsMasterKeyId"] == "other"
 
 
+@pytest.mark.parametrize("seconds", ["60", "86400"])
+async def test_the_bounds_of_a_keys_reuse_period(sqs: Client, seconds: str) -> None:
+    url = await sqs.queue(KmsMasterKeyId="key", KmsDataKeyReusePeriodSeconds=seconds)
+    assert await sqs.attributes(url, "KmsDataKeyReusePeriodSeconds") == {"KmsDataKeyReusePeriodSeconds": seconds}
+
+
 async def test_a_key_has_a_reuse_period_by_default(sqs: Client) -> None:
     url = await sqs.queue(KmsMasterKeyId="key")
     assert await sqs.attributes(url, "KmsDataKeyReusePeriodSeconds") == {"KmsDataKeyReusePeriodSeconds": "300"}
