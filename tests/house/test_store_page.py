@@ -2,7 +2,7 @@
 
 import apsw
 
-from encola.stores.sqlite import commit, connection, ledger, schema
+from encola.stores.sqlite import checkpoint, commit, connection, ledger, schema
 
 from .files import ROOT
 from .markdown import plain, prose, section, table
@@ -23,7 +23,7 @@ def test_the_tables_of_the_page_are_those_of_a_new_file() -> None:
 def test_the_numbers_of_the_page_are_those_of_the_code() -> None:
     text = " ".join(prose(PAGE).split())
     assert f"at most {commit.CALLS_MAX} calls or {commit.BYTES_MAX // MIB} MiB" in text
-    assert f"{commit.WAL_PAGES} pages ({commit.WAL_PAGES * connection.PAGE_BYTES // MIB} MiB)" in text
+    assert f"{checkpoint.LOG_PAGES} pages ({checkpoint.LOG_PAGES * connection.PAGE_BYTES // MIB} MiB)" in text
     assert f"blocks of {ledger.IDS_RESERVED:,}" in text
     assert f"{connection.WRITER_CACHE_KIB // 1024} MiB for the writer" in text
     assert f"{connection.READER_CACHE_KIB // 1024} MiB for each of two readers" in text

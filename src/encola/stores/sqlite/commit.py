@@ -24,15 +24,13 @@ import msgspec
 
 from encola.engine.changes import Wakeup
 from encola.engine.store import StoreError, StoreFailedError
+from encola.stores.sqlite.checkpoint import Checkpointer
 from encola.stores.sqlite.connection import store_error
 from encola.stores.sqlite.ledger import Ledger
 
 CALLS_MAX = 256
 BYTES_MAX = 8 * 1024 * 1024
 """A transaction takes no more calls after this many, or this many bytes of bodies."""
-
-WAL_PAGES = 8192
-"""The log is copied into the database file when it is this long (32 MiB)."""
 
 _log = logging.getLogger("encola.store")
 
@@ -52,6 +50,7 @@ class GroupCommit:
     def __init__(
         self,
         connection: apsw.Connection,
+        checkpoints: apsw.Connection,
         ledger: Ledger,
         on_commit: Callable[[Wakeup], None],
         on_failure: Callable[[StoreFailedError], None],
@@ -69,8 +68,7 @@ class GroupCommit:
         self._closed = False
         self._idle = asyncio.Event()
         self._idle.set()
-        self._wal_pages = 0
-        connection.set_wal_hook(self._note_wal)
+        self._checkpointer = Checkpointer(connection, checkpoints, self._checkpoint_failed)
         self._commits: queue.SimpleQueue[list[_Call] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._commit_forever, name="encola-commit", daemon=True)
         self._thread.start()
@@ -93,7 +91,11 @@ class GroupCommit:
         self._closed = True
         await self._idle.wait()
         self._commits.put(None)
-        await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+        await asyncio.get_running_loop().run_in_executor(None, self._join)
+
+    def _join(self) -> None:
+        self._thread.join()
+        self._checkpointer.close()
 
     # On the event loop ------------------------------------------------------------------------------
 
@@ -180,13 +182,12 @@ class GroupCommit:
         for queue_id, at in wakeups.items():
             self._on_commit(Wakeup(queue_id, at))
 
-    def _checkpoint_over(self, error: Exception | None) -> None:
-        if error is not None:
-            mapped = store_error(error) if isinstance(error, apsw.Error) else StoreError(str(error))
-            if isinstance(mapped, StoreFailedError):
-                self._fail([], mapped)
-            else:  # no room to copy the log: nothing is lost, it stays in the log
-                _log.warning("checkpoint put off: %s", type(error).__name__)
+    def _on_checkpoint_error(self, error: Exception) -> None:
+        mapped = store_error(error) if isinstance(error, apsw.Error) else StoreError(str(error))
+        if isinstance(mapped, StoreFailedError):
+            self._fail([], mapped)
+        else:  # no room to copy the log: nothing is lost, it stays in the log
+            _log.warning("checkpoint put off: %s", type(error).__name__)
 
     # In the thread ----------------------------------------------------------------------------------
 
@@ -197,28 +198,17 @@ class GroupCommit:
                 self._execute("COMMIT")
             except Exception as caught:
                 error = caught
-            if error is None and self._wal_pages >= WAL_PAGES:
+            if error is None and self._checkpointer.wants_rest():
                 # The answers do not wait for the checkpoint, the next transaction does.
                 self._loop.call_soon_threadsafe(self._committed, calls, None)
-                self._loop.call_soon_threadsafe(self._after_checkpoint, self._checkpoint())
+                self._checkpointer.copy_rest()
+                self._loop.call_soon_threadsafe(self._turn)
             else:
                 self._loop.call_soon_threadsafe(self._after_commit, calls, error)
-
-    def _checkpoint(self) -> Exception | None:
-        try:
-            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        except Exception as error:
-            return error
-        return None
-
-    def _note_wal(self, connection: apsw.Connection, name: str, pages: int) -> int:
-        self._wal_pages = pages
-        return apsw.SQLITE_OK
 
     def _after_commit(self, calls: list[_Call], error: Exception | None) -> None:
         self._committed(calls, error)
         self._turn()
 
-    def _after_checkpoint(self, error: Exception | None) -> None:
-        self._checkpoint_over(error)
-        self._turn()
+    def _checkpoint_failed(self, error: Exception) -> None:
+        self._loop.call_soon_threadsafe(self._on_checkpoint_error, error)

@@ -39,7 +39,14 @@ def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
     connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     connection.execute("PRAGMA journal_mode = WAL").fetchall()
     connection.execute("PRAGMA synchronous = FULL")  # fsync of the log at each COMMIT: the promise
-    connection.execute("PRAGMA wal_autocheckpoint = 0")  # done by GroupCommit, which sees its errors
+    connection.execute("PRAGMA wal_autocheckpoint = 0")  # done by Checkpointer, which sees its errors
+    return connection
+
+
+def open_copier(path: Path, vfs: str | None = None) -> apsw.Connection:
+    """A connection for checkpoints, and only that."""
+    connection = _open(path, apsw.SQLITE_OPEN_READWRITE, vfs, 0)
+    connection.execute("PRAGMA synchronous = FULL")
     return connection
 
 

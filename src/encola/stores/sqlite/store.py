@@ -17,6 +17,7 @@ from encola.stores.sqlite.commit import GroupCommit
 from encola.stores.sqlite.connection import (
     FILE_NAME,
     make_directory,
+    open_copier,
     open_error,
     open_reader,
     open_writer,
@@ -79,7 +80,9 @@ class SqliteStore:
         self._reader = Reader(self._open_reader(path))
         self._long_reader = Reader(self._open_reader(path))
         self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="encola-read")
-        self._group = GroupCommit(writer, self._ledger, self._committed, self._on_failure)
+        copier = open_copier(path, self._vfs)
+        self._connections.append(copier)
+        self._group = GroupCommit(writer, copier, self._ledger, self._committed, self._on_failure)
 
     def _open_reader(self, path: Path) -> apsw.Connection:
         connection = open_reader(path, self._vfs)
