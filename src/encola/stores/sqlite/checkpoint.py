@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import apsw
 
-LOG_PAGES = 8192
+LOG_PAGES = 4096
 """The log is copied when it is this long (32 MiB), and again after as many pages if it could not begin anew."""
 
 LOG_PAGES_AHEAD_MAX = 3 * LOG_PAGES

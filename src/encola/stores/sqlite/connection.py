@@ -11,7 +11,7 @@ import apsw
 from encola.engine.store import StoreError, StoreFailedError, StoreFullError
 
 FILE_NAME = "encola.db"
-PAGE_BYTES = 4096
+PAGE_BYTES = 8192
 WRITER_CACHE_KIB = 64 * 1024
 READER_CACHE_KIB = 8 * 1024
 BUSY_MILLISECONDS = 10_000
