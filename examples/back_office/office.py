@@ -7,6 +7,7 @@ It makes reports in two processes, as many as the example has consumers: both wa
 """
 
 import json
+import signal
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -69,4 +70,5 @@ def main(port_file: Path, shelf: Shelf) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # through the end of the pool's block: its processes end, too
     main(Path(sys.argv[1]), Shelf(Path(sys.argv[2])))

@@ -26,8 +26,12 @@ def encola_server(request: pytest.FixtureRequest) -> Iterator["EncolaServer"]:
     from encola.testing import EncolaServer
 
     marker = request.node.get_closest_marker("encola")
-    with EncolaServer(**(marker.kwargs if marker else {})) as server:
-        yield server
+    try:
+        server = EncolaServer(**(marker.kwargs if marker else {})).start()
+    except (TypeError, ValueError) as error:
+        raise pytest.UsageError(f"@pytest.mark.encola of {request.node.nodeid}: {error}") from None
+    yield server
+    server.stop()
 
 
 @pytest.fixture

@@ -2,11 +2,12 @@
 
 import itertools
 import json
+import subprocess
 from typing import Any
 
 import pytest
 
-from ..process import ServerProcess, client
+from ..process import ENCOLA, ServerProcess, client
 from .conftest import Cli
 
 _numbers = itertools.count(1)
@@ -168,3 +169,16 @@ def test_errors_are_said_in_words(encola: Cli, arguments: tuple[str, ...], statu
 def test_a_wrong_key_is_told_as_such(encola: Cli, url: str) -> None:
     for command in (("queues",), ("peek", url)):
         assert "SignatureDoesNotMatch" in encola.refusal(*command, AWS_SECRET_ACCESS_KEY="wrong")
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:99999", "ftp://127.0.0.1", "nowhere"])
+def test_an_endpoint_that_is_none_is_told_in_a_line(encola: Cli, endpoint: str) -> None:
+    assert encola.refusal("queues", "--endpoint", endpoint).startswith("encola: ")
+
+
+def test_what_is_no_text_is_not_sent(encola: Cli, url: str) -> None:
+    assert encola.refusal("send", url, b"bad \xff") == "encola: what is to be sent is not valid UTF-8\n"  # type: ignore[arg-type]
+    done = subprocess.run(
+        [ENCOLA, "send", url, "--lines"], input=b"a\n\xff\n", env=encola.environment, capture_output=True
+    )
+    assert (done.returncode, done.stderr) == (1, b"encola: what is to be sent is not valid UTF-8\n")

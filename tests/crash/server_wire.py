@@ -37,7 +37,7 @@ class Wire:
         """The answer. Raises RefusedError, LostError."""
         body = json.dumps(parameters).encode()
         target = operation if "." in operation else f"AmazonSQS.{operation}"
-        head = f"POST / HTTP/1.1\r\nHost: a\r\nX-Amz-Target: {target}\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"POST / HTTP/1.1\r\nHost: localhost\r\nX-Amz-Target: {target}\r\nContent-Length: {len(body)}\r\n\r\n"
         try:
             self._writer.write(head.encode() + body)
             await self._writer.drain()

@@ -107,6 +107,7 @@ async def story_of_a_full_disk(server: ServerProcess) -> None:
     wait_for_health(server, 503)
     assert health(server, "/health/live") == 200
     # When there is room again, then service goes on by itself
+    assert server.logged().count("takes no more") == 1
     limit_files(server, UNLIMITED)
     await wire.call("SendMessage", QueueUrl="work", MessageBody="after")
     sent.append("after")

@@ -146,3 +146,37 @@ def test_what_is_printed_hides_secrets_and_leaves_out_what_is_not_set() -> None:
     assert printed["credentials"][0]["secret_key"] == HIDDEN
     assert "tls_cert" not in printed["server"]
     assert "S" not in repr(config.credentials[0]).replace("Credential", "")
+
+
+@pytest.mark.parametrize("name", ["ENCOLA_SERVER_PORT", "ENCOLA_CREDENTIAL", "ENCOLA_FOO", "ENCOLA_PORT"])
+def test_a_variable_that_is_not_known_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        loaded(variables={name: "77"})
+
+
+@pytest.mark.parametrize("text", ["server = 1", "[server]\nport = 'x'", "[server]\nport = 70000"])
+def test_what_is_wrong_in_the_file_is_refused_whatever_covers_it(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "encola.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError):
+        load(file, {"ENCOLA_SERVER__PORT": "2"}, {"server.port": 3})
+
+
+def test_a_certificate_and_its_key_may_come_from_different_places(tmp_path: Path) -> None:
+    config = loaded("[server]\ntls_cert = 'a.pem'\n", tmp_path, {"ENCOLA_SERVER__TLS_KEY": "b.pem"})
+    assert (config.server.tls_cert, config.server.tls_key) == (Path("a.pem"), Path("b.pem"))
+
+
+@pytest.mark.parametrize(
+    "url", ["queue.example.com", "ftp://a", "https://", "https://a/b", "https://a?b", "https://a@b", "https://a:x"]
+)
+def test_a_public_url_is_an_origin(url: str) -> None:
+    with pytest.raises(ConfigError, match="public_url"):
+        loaded(variables={"ENCOLA_SERVER__PUBLIC_URL": url})
+
+
+def test_lists_must_make_sense() -> None:
+    with pytest.raises(ConfigError, match="two have the same name"):
+        loaded(variables={"ENCOLA_QUEUES": '[{"name": "a"}, {"name": "a"}]'})
+    with pytest.raises(ConfigError, match="no action is called Foo"):
+        loaded(variables={"ENCOLA_CREDENTIALS": '[{"access_key": "A", "secret_key": "S", "actions": ["Foo"]}]'})

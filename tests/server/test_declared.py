@@ -1,6 +1,8 @@
 """Queues that are declared in the configuration file are there when the server is ready, as declared."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +108,21 @@ def test_a_declared_queue_that_was_deleted_a_moment_ago_does_not_stand_in_the_wa
         sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName="work")["QueueUrl"])
         server.restart()
         assert client(server.url).get_queue_url(QueueName="work")
+
+
+def test_a_declaration_is_carried_out_whatever_the_queues_policy_says(tmp_path: Path) -> None:
+    file = tmp_path / "encola.toml"
+    deny = '{"Statement":{"Effect":"Deny","Principal":"*","Action":"sqs:*","Resource":"*"}}'
+    for seconds in (30, 60):
+        values = f"VisibilityTimeout = {seconds}\nPolicy = '{deny}'"
+        file.write_text(f'[[queues]]\nname = "work"\ntags = {{ n = "{seconds}" }}\n[queues.attributes]\n{values}\n')
+        with ServerProcess(tmp_path, "--config", str(file)) as server:
+            assert attributes(client(server.url), "work")["VisibilityTimeout"] == str(seconds)
+
+
+def test_a_ready_file_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "encola", "serve", "--port", "0", "--store", "memory"]
+    done = subprocess.run([*command, "--ready-file", str(tmp_path / "no" / "ready")], capture_output=True, timeout=30)
+    assert done.returncode == 1
+    assert b"cannot write server.ready_file" in done.stderr
+    assert b"Traceback" not in done.stderr

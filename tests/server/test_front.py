@@ -5,7 +5,7 @@ import http.client
 import pytest
 
 from encola.protocols.http.message import Request, Response
-from encola.server.front import FOREIGN_PAGE, Front
+from encola.server.front import FOREIGN_NAME, FOREIGN_PAGE, Front
 from encola.testing import EncolaServer
 
 
@@ -24,7 +24,7 @@ GUARDED = Front(_sqs, _health, trusting=False)
 async def answer(front: Front, headers: dict[str, str], method: str = "POST", target: str = "/") -> str:
     """Who answered: sqs, health, or nobody."""
     response = await front.handle(Request(method, target, {"host": "127.0.0.1:9324", **headers}, b""))
-    return "nobody" if response is FOREIGN_PAGE else response.body.decode()
+    return "nobody" if response in (FOREIGN_PAGE, FOREIGN_NAME) else response.body.decode()
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,8 @@ async def answer(front: Front, headers: dict[str, str], method: str = "POST", ta
         {"sec-fetch-site": "same-origin", "host": "rebound.example:9324"},
         {"sec-fetch-site": "same-origin", "host": ""},
         {"origin": "https://evil.example", "sec-fetch-site": "same-origin"},
+        {"host": "rebound.example:9324"},  # a browser need not send either of the others
+        {"host": "queue.internal"},
     ],
 )
 async def test_pages_of_other_sites_are_refused_wherever_they_knock(headers: dict[str, str]) -> None:
@@ -57,7 +59,7 @@ async def test_pages_of_other_sites_are_refused_wherever_they_knock(headers: dic
     "headers",
     [
         {},  # no browser
-        {"host": "queue.internal"},
+        {"host": "192.0.2.7:9324"},
         {"origin": "http://localhost:9324"},
         {"origin": "http://tool.localhost:8080"},
         {"origin": "http://[::1]:9324", "host": "[::1]:9324"},
@@ -85,3 +87,11 @@ def test_the_real_door_with_keys_answers_browsers_as_anybody_else() -> None:
         assert refusal.status == 403
         assert b"MissingAuthenticationToken" in refusal.read()
         connection.close()
+
+
+async def test_the_name_of_the_public_url_is_ours() -> None:
+    front = Front(_sqs, _health, trusting=True, public_host="queue.internal")
+    assert await answer(front, {"host": "queue.internal"}) == "sqs"
+    assert await answer(front, {"host": "queue.internal:443", "origin": "https://queue.internal"}) == "sqs"
+    assert await answer(front, {"host": "other.internal"}) == "nobody"
+    assert await answer(front, {"host": ""}) == "nobody"

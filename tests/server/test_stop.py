@@ -55,7 +55,7 @@ def wait_for(server: ServerProcess, text: str) -> None:
     end = time.monotonic() + 10
     while True:
         with connected(server) as connection:
-            connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             if text.encode() in rest(connection):
                 return
         assert time.monotonic() < end

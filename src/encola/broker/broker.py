@@ -20,7 +20,7 @@ from encola.broker.errors import (
 )
 from encola.broker.message_ids import MessageIds
 from encola.broker.moves import Moves, MoveTask
-from encola.broker.receiving import Receiving
+from encola.broker.receiving import Receiving, Wanted, always
 from encola.broker.registry import Registry
 from encola.engine.changes import Applied, Change, Declare, Deduplication, Delete, Drop, Extend, Purge, Put, Stored
 from encola.engine.lifecycle import Outcome
@@ -223,18 +223,20 @@ class Broker:
         lease: Duration | None = None,
         wait: Duration | None = None,
         attempt_id: str | None = None,
+        wanted: Wanted = always,
     ) -> Sequence[Delivery]:
         """Leases up to ``limit`` messages, waiting up to ``wait`` for the first (None: the queue's settings).
 
         Messages over their dead-letter rule's receives are moved there instead of being delivered. ``attempt_id``
-        makes a repeated receive on an ordered queue answer the same deliveries. Raises TooManyLeasedError (short
+        makes a repeated receive on an ordered queue answer the same deliveries. A receive that waits gets nothing
+        once it is not ``wanted`` any more. Raises TooManyLeasedError (short
         polls of standard queues only), QueueGoneError.
         """
         lease = queue.settings.lease if lease is None else lease
         wait = queue.settings.wait if wait is None else wait
         if attempt_id is not None and queue.ordered:
-            return await self._receiving.attempt(queue, attempt_id, limit, lease, wait)
-        return await self._receiving.receive(queue, limit, lease, wait)
+            return await self._receiving.attempt(queue, attempt_id, limit, lease, wait, wanted)
+        return await self._receiving.receive(queue, limit, lease, wait, wanted)
 
     async def delete(self, queue: Queue, receipts: Sequence[Receipt]) -> Sequence[Outcome]:
         """Deletes deliveries; on an ordered queue their leases must still run."""

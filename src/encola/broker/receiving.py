@@ -1,7 +1,8 @@
 """The way of a receive: claim, dead-letter what was received too often, wait, claim again."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -20,6 +21,14 @@ from encola.engine.store import Store, StoreError
 
 LOOK_AGAIN_MIN: Duration = 20
 """A message that is due but could not be had (past its retention, over the cap) must not make a poll spin."""
+
+
+Wanted = Callable[[], bool]
+"""Asked of a receive that waited: may it still have messages? (Its caller may have left, or lost its right.)"""
+
+
+def always() -> bool:
+    return True
 
 
 class Receiving:
@@ -44,23 +53,25 @@ class Receiving:
         self.tenants.forget(queue)
         self.waiters.wake_all(queue)
 
-    async def receive(self, queue: Queue, limit: int, lease: Duration, wait: Duration) -> Sequence[Delivery]:
-        """Answers at once what is there; waits only when there is nothing."""
+    async def receive(
+        self, queue: Queue, limit: int, lease: Duration, wait: Duration, wanted: Wanted = always
+    ) -> Sequence[Delivery]:
+        """Answers at once what is there; waits only when there is nothing, and only while it is ``wanted``."""
         deliveries, found = await self._take(queue, limit, lease)
         if deliveries or wait <= 0 or self.waiters.closed:
             if not deliveries and found is Outcome.TOO_LONG and not queue.ordered:
                 raise TooManyLeasedError(queue.address.name)
             return deliveries
-        return await self._park(queue, limit, lease, self._clock.now() + wait)
+        return await self._park(queue, limit, lease, self._clock.now() + wait, wanted)
 
     async def attempt(
-        self, queue: Queue, attempt_id: str, limit: int, lease: Duration, wait: Duration
+        self, queue: Queue, attempt_id: str, limit: int, lease: Duration, wait: Duration, wanted: Wanted = always
     ) -> Sequence[Delivery]:
         """A receive that a client may repeat under the same ``attempt_id``."""
         key, now = (queue.id, attempt_id), self._clock.now()
         if (earlier := self._attempts.recall(key, now)) and (renewed := await self._renew(queue, earlier, lease)):
             return renewed
-        deliveries = await self.receive(queue, limit, lease, wait)
+        deliveries = await self.receive(queue, limit, lease, wait, wanted)
         if deliveries:
             self._attempts.remember(key, deliveries, self._clock.now())
         return deliveries
@@ -112,20 +123,26 @@ class Receiving:
         await self._store.apply([_move(queue, delivery, target, now) for delivery in over])
         return [delivery for delivery in deliveries if delivery.receives <= rule.max_receives]
 
-    async def _park(self, queue: Queue, limit: int, lease: Duration, deadline: Instant) -> Sequence[Delivery]:
-        """Waits for the first message until ``deadline``."""
+    async def _park(
+        self, queue: Queue, limit: int, lease: Duration, deadline: Instant, wanted: Wanted
+    ) -> Sequence[Delivery]:
+        """Waits for the first message until ``deadline``. Who is not wanted any more leaves it to the next."""
         waiter = self.waiters.park(queue.id)
         deliveries: Sequence[Delivery] = ()
         try:
             while True:
                 # A commit between the last look and park() would go unseen: hence look first, then wait.
                 deliveries = await self._take_or_give_back(queue, limit, lease)
+                if deliveries and not wanted():
+                    unwanted, deliveries = deliveries, ()
+                    await self._give_back(queue, unwanted)
+                    return ()
                 if deliveries or self.waiters.closed:
                     return deliveries
                 await self._sleep(waiter.queue, waiter.woken, deadline)
                 if self._registry.by_id(queue.id) is None:
                     raise QueueGoneError(str(queue.address))
-                if self._clock.now() >= deadline and not waiter.woken.done():
+                if not wanted() or (self._clock.now() >= deadline and not waiter.woken.done()):
                     return ()
                 queue = self._registry.by_id(queue.id) or queue
                 self.waiters.again(waiter)
@@ -149,21 +166,25 @@ class Receiving:
         try:
             return (await asyncio.shield(taking))[0]
         except asyncio.CancelledError:
-            task = asyncio.ensure_future(self._give_back(queue, taking))
+            task = asyncio.ensure_future(self._give_back_taken(queue, taking))
             self._abandoned.add(task)
             task.add_done_callback(self._abandoned.discard)
             raise
 
-    async def _give_back(self, queue: Queue, taking: "asyncio.Future[tuple[Sequence[Delivery], Outcome]]") -> None:
-        try:
+    async def _give_back_taken(
+        self, queue: Queue, taking: "asyncio.Future[tuple[Sequence[Delivery], Outcome]]"
+    ) -> None:
+        with contextlib.suppress(StoreError):
             deliveries, _ = await taking
-            now = self._clock.now()
             if deliveries:
-                await self._store.apply(
-                    [Extend(queue.id, d.id, d.lease, now, now, LEASE_TOTAL_MAX, uncounted=True) for d in deliveries]
-                )
-        except StoreError:
-            return  # the leases run out by themselves
+                await self._give_back(queue, deliveries)
+
+    async def _give_back(self, queue: Queue, deliveries: Sequence[Delivery]) -> None:
+        now = self._clock.now()
+        with contextlib.suppress(StoreError):  # the leases run out by themselves
+            await self._store.apply(
+                [Extend(queue.id, d.id, d.lease, now, now, LEASE_TOTAL_MAX, uncounted=True) for d in deliveries]
+            )
 
     async def _count_leased(self, queue: QueueId) -> int:
         counts = await self._store.counts([queue], self._clock.now())
@@ -179,7 +200,7 @@ def _move(queue: Queue, delivery: Delivery, target: Queue, now: Instant) -> Move
     envelope = delivery.envelope
     envelope = msgspec.structs.replace(
         envelope,
-        dead_letter_source=envelope.dead_letter_source or str(queue.address),
+        dead_letter_source=str(queue.address),
         deduplication_id=envelope.message_id if target.ordered else envelope.deduplication_id,
     )
     sent_at = now if target.ordered else delivery.sent_at

@@ -33,6 +33,10 @@ def connect(endpoint: str, profile: str | None, region: str | None) -> Any:
     session = botocore.session.Session(profile=profile)
     known: dict[str, str] = {}
     try:
+        if endpoint != AWS:
+            parts = urlsplit(endpoint)
+            if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+                raise ValueError(f"the endpoint {endpoint!r} is no http:// or https:// URL")
         if session.get_credentials() is None and endpoint != AWS and is_loopback(urlsplit(endpoint).hostname or ""):
             known = {"aws_access_key_id": "encola", "aws_secret_access_key": "encola"}
         region = region or session.get_config_variable("region")
@@ -61,6 +65,8 @@ def errors_told() -> Iterator[None]:
         raise _ended(f"{told.get('Message', error)} ({told.get('Code', '?')})") from None
     except BotoCoreError as error:
         raise _ended(str(error)) from None
+    except UnicodeError:
+        raise _ended("what is to be sent is not valid UTF-8") from None
 
 
 def _ended(message: str) -> typer.Exit:

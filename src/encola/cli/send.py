@@ -46,7 +46,8 @@ def send(
             return
         if deduplication_id is not None:
             common["MessageDeduplicationId"] = deduplication_id
-        text = sys.stdin.read() if body in (None, "-") else body
+        text = sys.stdin.read() if body is None or body == "-" else body
+        text.encode()  # an argument may hold what is no text
         answer = client.send_message(QueueUrl=url, MessageBody=text, **common)
     answer.pop("ResponseMetadata")
     if as_json:

@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from encola import __version__
 from encola.broker.broker import Broker
@@ -38,7 +39,7 @@ class Server:
         if not config.credentials and not is_loopback(config.server.host):
             raise ConfigError(WIDE_OPEN.format(host=config.server.host))
         self.config = config
-        self._store = _store(config, on_failure)
+        self._store = _store(config, on_failure, self._on_full)
         self._broker = Broker(self._store, Clock(), relaxed=config.development.relaxed)
         self._sqs = SqsEndpoint(
             self._broker,
@@ -49,7 +50,12 @@ class Server:
             ),
         )
         self._health = Health(self._store, self._facts)
-        front = Front(self._sqs.handle, self._health.answer, trusting=not config.credentials)
+        front = Front(
+            self._sqs.handle,
+            self._health.answer,
+            trusting=not config.credentials,
+            public_host=(urlsplit(config.server.public_url).hostname or "") if config.server.public_url else "",
+        )
         self._listener = HttpListener(front.handle, config.limits, access=access_hook(config.log))
 
     async def start(self) -> None:
@@ -83,6 +89,9 @@ class Server:
         await self._broker.close()
         await self._store.close()
 
+    def _on_full(self, full: bool) -> None:
+        self._health.full = full
+
     def _facts(self) -> dict[str, str | int]:
         return {
             "version": __version__,
@@ -92,10 +101,10 @@ class Server:
         }
 
 
-def _store(config: Config, on_failure: Callable[[StoreFailedError], None]) -> Store:
+def _store(config: Config, on_failure: Callable[[StoreFailedError], None], on_full: Callable[[bool], None]) -> Store:
     if config.store.kind == "memory":
         return MemoryStore()
-    return SqliteStore(config.store.data, on_failure=on_failure)
+    return SqliteStore(config.store.data, on_failure=on_failure, on_full=on_full)
 
 
 def _tls(config: Config) -> ssl.SSLContext | None:

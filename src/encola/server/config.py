@@ -8,19 +8,27 @@ the file and in the environment, so that no misspelt setting is silently without
 """
 
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
 from encola.protocols.aws.credentials import Credential
 from encola.protocols.http.limits import HttpLimits
 from encola.protocols.sqs.declared import DeclaredQueue
+from encola.protocols.sqs.operations import OPERATIONS, PEEK
 
 PREFIX = "ENCOLA_"
 LISTS = ("credentials", "queues")
+OF_COMMANDS = ("config", "endpoint")  # ENCOLA_CONFIG and ENCOLA_ENDPOINT stand for flags of the command line
+ACTIONS = (*OPERATIONS, PEEK.name)
+
+_ORCHESTRATED = re.compile(r"\w+_SERVICE_(HOST|PORT\w*)=.*|\w+_PORT(_\d+_\w+)?=(tcp|udp|sctp)://.*|\w+_PORT_\d+_\w+=.*")
+"""What Kubernetes sets in every container for a service that is called encola, or encola-something."""
 HIDDEN = "..."
 
 
@@ -83,16 +91,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def __post_init__(self) -> None:
         if not 0 <= self.server.port <= 65535:
             raise ValueError("server.port must be between 0 and 65535")
-        if (self.server.tls_cert is None) is not (self.server.tls_key is None):
-            raise ValueError("server.tls_cert and server.tls_key go together")
-        url = self.server.public_url
-        if url is not None and not url.startswith(("http://", "https://")):
-            raise ValueError("server.public_url must start with http:// or https://")
+        if self.server.public_url is not None and not _is_origin(self.server.public_url):
+            raise ValueError("server.public_url must be an origin, as https://queue.example.com")
         if not 0 <= self.server.grace_seconds < math.inf:
             raise ValueError("server.grace_seconds must be 0 or more, and not infinite")
         keys = [one.access_key for one in self.credentials]
         if len(set(keys)) != len(keys):
             raise ValueError("credentials: two have the same access_key")
+        for one in self.credentials:
+            for pattern in one.actions:
+                if not one.may_mean(pattern, ACTIONS):
+                    raise ValueError(f"credentials: no action is called {pattern}")
+        addresses = [(one.account, one.name) for one in self.queues]
+        if len(set(addresses)) != len(addresses):
+            raise ValueError("queues: two have the same name")
 
 
 def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Config:
@@ -100,18 +112,37 @@ def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, 
 
     Raises ConfigError.
     """
-    values = _from_file(file) if file else {}
-    _merge(values, _from_environment(environment))
     given: dict[str, Any] = {}
     for path, value in flags.items():
         if value is not None:
             section, _, field = path.partition(".")
             given.setdefault(section, {})[field] = value
-    _merge(values, given)
+    values: dict[str, Any] = {}
+    config = Config()
+    for layer in (_from_file(file) if file else {}, _from_environment(environment), given):
+        _merge(values, layer)
+        config = _convert(values)  # each time: what is wrong below must not be hidden by what is right above
+    if (config.server.tls_cert is None) is not (config.server.tls_key is None):
+        raise ConfigError("server.tls_cert and server.tls_key go together")
+    return config
+
+
+def _convert(values: dict[str, Any]) -> Config:
     try:
         return msgspec.convert(values, Config, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise ConfigError(str(error)) from None
+
+
+def _is_origin(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        rebuilt = f"{parts.scheme}://{parts.netloc}"
+        return bool(parts.scheme in ("http", "https") and parts.hostname and "@" not in url and parts.port != 0) and (
+            url.rstrip("/") == rebuilt
+        )
+    except ValueError:
+        return False
 
 
 def _path(kind: type, value: Any) -> Any:
@@ -142,6 +173,10 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
                 raise ConfigError(f"{name} must hold a JSON list") from None
         elif separator:
             values.setdefault(section, {})[field] = text
+        elif section not in OF_COMMANDS and not _ORCHESTRATED.fullmatch(f"{name}={text}"):
+            raise ConfigError(
+                f"{name} is not known: variables are called {PREFIX}<SECTION>__<FIELD>, with two underscores"
+            )
     return values
 
 

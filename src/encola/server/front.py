@@ -1,8 +1,9 @@
 """The front door: which part of the server answers a request, and what no part shall see.
 
 A server without credentials trusts whoever reaches its loopback address. A browser on the same machine does, on behalf
-of any page that it shows; so requests that a page of another site started are refused there (the marks are headers that
-only browsers send, and that a page cannot change: https://www.w3.org/TR/fetch-metadata/ and RFC 6454).
+of any page that it shows; so requests that a page of another site started are refused there. Their marks are headers
+that a page cannot change: Origin and Sec-Fetch-Site (RFC 6454, https://www.w3.org/TR/fetch-metadata/), and Host, which
+has the page's own name when that name was made to point to this machine (DNS rebinding).
 """
 
 from collections.abc import Coroutine
@@ -11,49 +12,69 @@ from urllib.parse import urlsplit
 
 from encola.protocols.http.message import Handler, Request, Response
 from encola.server.health import PATHS
-from encola.server.loopback import is_loopback
+from encola.server.loopback import is_address, is_loopback
 
+HOSTS_MAX = 1000  # that are remembered
+
+_PLAIN = (("Content-Type", "text/plain; charset=utf-8"),)
 FOREIGN_PAGE = Response(
+    403, b"This server has no credentials configured and takes no requests from pages of other sites.\n", _PLAIN
+)
+FOREIGN_NAME = Response(
     403,
-    b"This server has no credentials configured and takes no requests from pages of other sites.\n",
-    (("Content-Type", "text/plain; charset=utf-8"),),
+    b"This server has no credentials configured and answers to localhost, to addresses and to the name in"
+    b" server.public_url only.\n",
+    _PLAIN,
 )
 _READS = ("GET", "HEAD")
 
 
 class Front:
-    """See the module. ``trusting``: there are no credentials, so pages of other sites are refused."""
+    """See the module. ``trusting``: there are no credentials. ``public_host`` is a name of ours besides localhost."""
 
-    def __init__(self, sqs: Handler, health: Handler, *, trusting: bool) -> None:
+    def __init__(self, sqs: Handler, health: Handler, *, trusting: bool, public_host: str = "") -> None:
         self._sqs = sqs
         self._health = health
         self._trusting = trusting
+        self._public_host = public_host
+        self._hosts: dict[str, bool] = {}
 
     def handle(self, request: Request) -> Coroutine[Any, Any, Response]:
         """Refuses pages of other sites, answers health checks, and leaves the rest to SQS.
 
         A plain function: every request comes through here, and an ``async`` one costs each of them.
         """
-        if self._trusting and _of_foreign_page(request.headers):
-            return _refuse()
+        if self._trusting:
+            headers = request.headers
+            if not self._is_ours(headers.get("host", "localhost")):
+                return _refuse(FOREIGN_NAME)
+            if ("origin" in headers or "sec-fetch-site" in headers) and self._of_foreign_page(headers):
+                return _refuse(FOREIGN_PAGE)
         if request.method in _READS and request.target.partition("?")[0] in PATHS:
             return self._health(request)
         return self._sqs(request)
 
+    def _of_foreign_page(self, headers: dict[str, str]) -> bool:
+        origin = headers.get("origin")
+        if origin is not None:
+            name = _host(origin)
+            return not (is_loopback(name) or name == self._public_host != "")
+        return headers["sec-fetch-site"] not in ("same-origin", "none")
 
-async def _refuse() -> Response:
-    return FOREIGN_PAGE
+    def _is_ours(self, host: str) -> bool:
+        """Is a Host header a name of ours, or an address? Else somebody made his own name point to us."""
+        known = self._hosts.get(host)
+        if known is None:
+            name = _host(f"//{host}")
+            known = is_loopback(name) or is_address(name) or name == self._public_host != ""
+            if len(self._hosts) >= HOSTS_MAX:
+                self._hosts.clear()
+            self._hosts[host] = known
+        return known
 
 
-def _of_foreign_page(headers: dict[str, str]) -> bool:
-    origin, site = headers.get("origin"), headers.get("sec-fetch-site")
-    if origin is None and site is None:
-        return False  # no browser
-    if not is_loopback(_host(f"//{headers.get('host', '')}")):
-        return True  # a name of somebody else that was made to point to us
-    if origin is not None:
-        return not is_loopback(_host(origin))
-    return site not in ("same-origin", "none")
+async def _refuse(response: Response) -> Response:
+    return response
 
 
 def _host(url: str) -> str:

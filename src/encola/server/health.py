@@ -32,6 +32,7 @@ class Health:
         self._look: asyncio.Task[str] | None = None
         self._looked = float("-inf")
         self.stopping = False
+        self.full = False  # the store refuses writes for want of room
 
     async def answer(self, request: Request) -> Response:
         """200 or 503, with a JSON object that says why."""
@@ -51,7 +52,9 @@ class Health:
             self._looked = now
             self._look = asyncio.create_task(self._write(), name="health")
         done, _ = await asyncio.wait([self._look], timeout=LOOK_SECONDS_MAX)
-        return self._look.result() if done else f"the store has not answered for {LOOK_SECONDS_MAX:.0f} s"
+        if not done:
+            return f"the store has not answered for {LOOK_SECONDS_MAX:.0f} s"
+        return self._look.result() or ("the store refused the last write for want of room" if self.full else "")
 
     async def _write(self) -> str:
         try:

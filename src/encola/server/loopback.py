@@ -1,4 +1,4 @@
-"""Does an address stay on this machine?"""
+"""Names and addresses: does one stay on this machine, and is it an address at all?"""
 
 import ipaddress
 
@@ -12,3 +12,12 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(name.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def is_address(host: str) -> bool:
+    """True for the digits of an IP address, which no name server can turn elsewhere."""
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True

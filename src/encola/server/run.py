@@ -65,7 +65,12 @@ async def _run(config: Config) -> int:
         return EXIT_NOT_STARTED
     _on_signals(stop)
     _calm_collector()
-    _tell(config, server)
+    try:
+        _tell(config, server)
+    except OSError as error:
+        _log.error("cannot write server.ready_file: %s", error)
+        await server.stop()
+        return EXIT_NOT_STARTED
     status = await stop
     if status == EXIT_STORE_FAILED:
         await asyncio.sleep(FAILED_GRACE_SECONDS)

@@ -70,7 +70,7 @@ class Raw:
 def request(target: str = "/health/live", *lines: str, method: str = "GET", body: bytes = b"") -> bytes:
     """A well-formed request; a body brings its length."""
     length = (f"Content-Length: {len(body)}",) if body else ()
-    return "\r\n".join([f"{method} {target} HTTP/1.1", "Host: a", *lines, *length, "", ""]).encode() + body
+    return "\r\n".join([f"{method} {target} HTTP/1.1", "Host: localhost", *lines, *length, "", ""]).encode() + body
 
 
 def call(operation: str, body: str) -> bytes:

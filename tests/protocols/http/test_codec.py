@@ -3,6 +3,7 @@
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -252,3 +253,14 @@ def test_an_answer_cannot_be_split_by_what_is_in_a_header(before: str, between: 
     except ValueError:
         return
     raise AssertionError("a line break got into the head of an answer")
+
+
+@pytest.mark.parametrize("host", ["", "a/b", "a@b", 'x"><y', "a b", "[::1", "a:b", "é"])
+def test_a_host_that_is_no_name_is_refused(host: str) -> None:
+    assert parsed([f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()]) == [400]
+
+
+@pytest.mark.parametrize("host", ["a", "a.example:80", "127.0.0.1:9324", "[::1]:9324", "under_score", "a:"])
+def test_a_host_that_is_a_name_is_taken(host: str) -> None:
+    (request, _) = parsed([f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()])
+    assert dict(request[2])["host"] == host

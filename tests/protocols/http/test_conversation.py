@@ -68,9 +68,9 @@ def test_a_burst_beyond_the_limit_in_one_piece_is_refused(port: int) -> None:
 @pytest.mark.parametrize(
     ("sent", "said", "stays"),
     [
-        (b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n", None, True),
-        (b"GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "close", False),
-        (b"GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: Close, x\r\n\r\n", "close", False),
+        (b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n", None, True),
+        (b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", "close", False),
+        (b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: Close, x\r\n\r\n", "close", False),
         (b"GET /health/live HTTP/1.0\r\n\r\n", "close", False),
         (b"GET /health/live HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "keep-alive", True),
     ],

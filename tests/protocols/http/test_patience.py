@@ -36,7 +36,7 @@ def wait_until_told(port: int, text: bytes) -> None:
 
 @pytest.mark.parametrize(
     "sent",
-    [b"G", b"GET / HTTP/1.1\r\nHost: a\r\nX: ", request(body=b"12345678")[:-3], b"\r\n"],
+    [b"G", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ", request(body=b"12345678")[:-3], b"\r\n"],
     ids=["a letter", "headers", "a body", "a blank line"],
 )
 def test_a_request_that_does_not_go_on_is_ended(port: int, sent: bytes) -> None:
@@ -59,7 +59,7 @@ def test_a_connection_that_says_nothing_is_closed_without_a_word(port: int) -> N
 @pytest.mark.parametrize("head", [True, False], ids=["headers", "body"])
 def test_drops_of_bytes_do_not_buy_more_time(port: int, head: bool) -> None:
     with Raw(port) as raw:
-        raw.send(b"GET / HTTP/1.1\r\nHost: a\r\n" if head else request(body=b"x" * 100_000)[:-99_000])
+        raw.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n" if head else request(body=b"x" * 100_000)[:-99_000])
         raw.socket.settimeout(0.05)
         begun = time.monotonic()
         while True:
@@ -243,3 +243,22 @@ def test_a_server_out_of_file_descriptors_goes_on_with_who_is_there_and_recovers
         wait_until_served(server.port)
         assert len(server.logged()) < 100_000  # it does not fill the disk with it
         assert server.stop() == 0
+
+
+@pytest.mark.parametrize("way", ["half", "close"])
+def test_a_message_that_comes_right_after_a_client_has_left_is_for_the_next(impatient: ServerProcess, way: str) -> None:
+    sqs = client(impatient.url)
+    queue = f"next-{way}"
+    sqs.create_queue(QueueName=queue)
+    for number in range(5):
+        with ExitStack() as stack:
+            gone = [stack.enter_context(Raw(impatient.port)) for _ in range(3)]
+            for raw in gone:
+                raw.send(call("ReceiveMessage", f'{{"QueueUrl": "{queue}", "WaitTimeSeconds": 20}}'))
+            wait_until_told(impatient.port, b'"waiting_receives":3')
+            for raw in gone:
+                raw.end() if way == "half" else raw.close()
+            sqs.send_message(QueueUrl=queue, MessageBody=f"message {number}")
+            (message,) = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=5, AttributeNames=["All"])["Messages"]
+        assert (message["Body"], message["Attributes"]["ApproximateReceiveCount"]) == (f"message {number}", "1")
+        sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])

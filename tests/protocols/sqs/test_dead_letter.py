@@ -250,3 +250,24 @@ async def test_bad_redrive_allow_policies(sqs: Client, value: str) -> None:
     error = await sqs.refusal("CreateQueue", QueueName="dead", Attributes={"RedriveAllowPolicy": value})
     assert error.code == "InvalidAttributeValue"
     assert error.message.startswith("Invalid value for the parameter RedriveAllowPolicy. Reason: ")
+
+
+async def test_a_queue_is_not_its_own_dead_letter_queue(sqs: Client) -> None:
+    await sqs.queue()
+    policy = json.dumps({"deadLetterTargetArn": sqs.arn("work"), "maxReceiveCount": 1})
+    refused = await sqs.refusal("SetQueueAttributes", QueueUrl="work", Attributes={"RedrivePolicy": policy})
+    assert refused.code == "InvalidParameterValue"
+    assert "its own dead-letter queue" in refused.message
+
+
+async def test_in_a_chain_a_message_comes_from_the_queue_before(sqs: Client) -> None:
+    for name, target in (("third", None), ("second", "third"), ("first", "second")):
+        policy = {"deadLetterTargetArn": sqs.arn(target), "maxReceiveCount": 1} if target else None
+        attributes = {"RedrivePolicy": json.dumps(policy)} if policy else {}
+        await sqs("CreateQueue", QueueName=name, Attributes={"VisibilityTimeout": "0", **attributes})
+    await sqs("SendMessage", QueueUrl="first", MessageBody="down and down")
+    for name in ("first", "second"):
+        assert (await sqs("ReceiveMessage", QueueUrl=name))["Messages"]
+        assert not (await sqs("ReceiveMessage", QueueUrl=name)).get("Messages")
+    (message,) = (await sqs("ReceiveMessage", QueueUrl="third", AttributeNames=["All"]))["Messages"]
+    assert message["Attributes"]["DeadLetterQueueSourceArn"] == sqs.arn("second")

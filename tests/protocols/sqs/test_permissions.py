@@ -1,5 +1,6 @@
 """AddPermission and RemovePermission: statements of a queue's policy, by label."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -117,3 +118,26 @@ async def test_a_policy_holds_twenty_statements(sqs: Client) -> None:
     error = await sqs.refusal("AddPermission", **given)
     assert (*error.told, error.status) == ("OverLimit", "20 statements were found, maximum allowed is 20.", 403)
     assert len((await policy(sqs))["Statement"]) == 20
+
+
+async def test_no_policy_locks_the_account_itself_out(sqs: Client) -> None:
+    await sqs.queue()
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": "*"}
+    await sqs("SetQueueAttributes", QueueUrl="work", Attributes={"Policy": json.dumps({"Statement": deny})})
+    refused = await sqs.refusal("SendMessage", QueueUrl="work", MessageBody="hello")
+    assert refused.code == "AccessDenied"
+    assert (await policy(sqs))["Statement"] == deny
+    await sqs("SetQueueAttributes", QueueUrl="work", Attributes={"Policy": ""})
+    await sqs("SendMessage", QueueUrl="work", MessageBody="hello")
+
+
+async def test_a_parked_receive_gets_nothing_once_its_permission_is_gone(sqs: Client, stranger: Client) -> None:
+    url = await sqs.queue()
+    await allow(sqs, "one", (OTHER_ACCOUNT,), ("ReceiveMessage",))
+    parked = asyncio.create_task(stranger("ReceiveMessage", QueueUrl=url, WaitTimeSeconds=10))
+    await asyncio.sleep(0.05)
+    await sqs("RemovePermission", QueueUrl="work", Label="one")
+    await sqs("SendMessage", QueueUrl="work", MessageBody="not for strangers")
+    assert not (await parked).get("Messages")
+    (message,) = (await sqs("ReceiveMessage", QueueUrl="work", AttributeNames=["All"]))["Messages"]
+    assert message["Attributes"]["ApproximateReceiveCount"] == "1"

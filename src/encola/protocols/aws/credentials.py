@@ -52,6 +52,10 @@ class Credential(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if not patterns or not all(patterns):
                 raise ValueError(f"{what} must list at least one pattern, and none that is empty")
 
+    def may_mean(self, pattern: str, actions: Sequence[str]) -> bool:
+        """Is there any of these actions that the pattern stands for?"""
+        return any(_any_action((pattern,), action) for action in actions)
+
     def __repr__(self) -> str:
         return (
             f"Credential(access_key={self.access_key!r}, secret_key='...', account={self.account!r}, "
@@ -74,6 +78,12 @@ class Identity(msgspec.Struct, frozen=True):
     actions: tuple[str, ...] = ("*",)
     queues: tuple[str, ...] = ("*",)
     unlimited: bool = True
+    operator: bool = False  # the server itself, which carries out what its configuration declares
+
+    @property
+    def is_root(self) -> bool:
+        """The account itself, not somebody of its: a credential without a name and without limits."""
+        return self.unlimited and not self.name
 
     def allows(self, action: str, queue_name: str) -> bool:
         """May this caller do ``action`` (as ``SendMessage``) on the queue of that name?

@@ -241,7 +241,10 @@ def _payload_digest(names: tuple[str, ...], request: Request) -> str:
 
 
 def _parameters(query: str) -> dict[str, str]:
-    """The query's parameters; of a name that comes twice, the first. Raises AuthError when there are too many."""
+    """The query's parameters; of a name that comes twice, the first. Raises AuthError when there are too many.
+
+    What a presigned URL says of its signature may come once only.
+    """
     try:
         pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=QUERY_PAIRS_MAX)
     except ValueError:
@@ -250,5 +253,7 @@ def _parameters(query: str) -> dict[str, str]:
         ) from None
     found: dict[str, str] = {}
     for name, value in pairs:
+        if name in found and name.startswith("X-Amz-"):
+            raise incomplete(f"AWS query-string parameters must include '{name}' only once.")
         found.setdefault(name, value)
     return found

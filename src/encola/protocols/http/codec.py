@@ -5,6 +5,7 @@ a length next to an encoding). This file adds the limits, and what RFC 9112 leav
 the absolute form of a target, trailers (dropped: nobody may add a header after a body was judged).
 """
 
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
@@ -25,6 +26,9 @@ _BODILESS: Final = frozenset({204, 304})
 SPELLINGS_MAX: Final = 1024  # lists of header names that are remembered, and the longest
 SPELLING_BYTES_MAX: Final = 1024
 _spellings: dict[bytes, tuple[str, ...]] = {}
+
+_HOST: Final = re.compile(r"([A-Za-z0-9._~%-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{0,5})?")
+_hosts: set[str] = set()
 
 
 class BadRequestError(Exception):
@@ -154,8 +158,12 @@ class RequestParser:
                 raise BadRequestError(413, "the body is too long")
         elif "transfer-encoding" in headers:
             self._check_chunked(headers["transfer-encoding"])
-        if "host" not in headers and self._parser.get_http_version() != "1.0":
-            raise BadRequestError(400, "no host header")
+        host = headers.get("host")
+        if host is None:
+            if self._parser.get_http_version() != "1.0":
+                raise BadRequestError(400, "no host header")
+        elif host not in _hosts:
+            _check_host(host)
         if "expect" in headers:
             if headers["expect"].lower() != "100-continue":
                 raise BadRequestError(417, "unknown expectation")
@@ -257,6 +265,15 @@ def _read_names(raw: bytes) -> tuple[str, ...]:
             _spellings.clear()
         _spellings[raw] = names
     return names
+
+
+def _check_host(host: str) -> None:
+    """Answers go out with this name, so it must be one (RFC 3986 section 3.2.2). Good ones are kept."""
+    if not _HOST.fullmatch(host):
+        raise BadRequestError(400, "bad host header")
+    if len(_hosts) >= SPELLINGS_MAX:
+        _hosts.clear()
+    _hosts.add(host)
 
 
 def _merge(names: tuple[str, ...], values: list[str]) -> dict[str, str]:

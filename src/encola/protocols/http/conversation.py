@@ -108,6 +108,8 @@ class Conversation(asyncio.Protocol):
         """The client sends no more. A client that dies looks the same, so answers under way must be quick."""
         if self._ended or self._errand is None or self._house.secure:
             return False
+        if self._parsed is not None:
+            self._parsed.request.hung_up = True
         if self._half_closed is None:
             self._half_closed = self._loop.call_later(self._house.limits.half_closed_seconds_max, self.abort)
         return True

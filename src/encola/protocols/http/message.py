@@ -10,7 +10,8 @@ class Request(msgspec.Struct):
     """One whole request.
 
     ``target`` is the raw request target (path and query, still percent-encoded). ``headers`` has lower-case
-    names; a header that came more than once is joined with "," (RFC 9110 section 5.2).
+    names; a header that came more than once is joined with "," (RFC 9110 section 5.2). ``hung_up`` becomes true when
+    the client closes its sending side while it is being answered: most likely it has left.
     """
 
     method: str
@@ -19,6 +20,7 @@ class Request(msgspec.Struct):
     body: bytes
     peer: str = ""
     secure: bool = False
+    hung_up: bool = False
 
 
 class Response(msgspec.Struct):

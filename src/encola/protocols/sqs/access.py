@@ -35,6 +35,11 @@ OWNER_ONLY = (
 """No policy gives these to another account (API reference: "Cross-account permissions don't apply to this action")."""
 
 
+ROOT_ALWAYS = ("DeleteQueue", "GetQueueAttributes", "GetQueueUrl", "RemovePermission", "SetQueueAttributes")
+"""What no policy takes from the account itself (a credential without a name): else a Deny could lock a queue for good.
+Source: IAM user guide, "Perform privileged tasks on an AWS Organizations member account", for Amazon SQS policies."""
+
+
 class Access:
     """See the module. Parsed policies are kept by their text."""
 
@@ -45,6 +50,8 @@ class Access:
         """Raises SqsError (AccessDenied)."""
         text = queue.settings.attributes.get("Policy")
         own = queue.address.account == identity.account
+        if text and (identity.operator or (own and identity.is_root and action in ROOT_ALWAYS)):
+            return
         if not own and action in OWNER_ONLY:
             raise self._denied(identity, queue, action)
         if text is None and own:

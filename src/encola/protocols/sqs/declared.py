@@ -54,7 +54,8 @@ async def declare(desk: Desk, queues: Sequence[DeclaredQueue]) -> None:
 
 
 async def _settle(desk: Desk, declared: DeclaredQueue, attributes: dict[str, str], *, create: bool) -> None:
-    call = Call(anyone(declared.account, DEFAULT_REGION), Request("POST", "/", {}, b""), "")
+    operator = msgspec.structs.replace(anyone(declared.account, DEFAULT_REGION), operator=True)
+    call = Call(operator, Request("POST", "/", {}, b""), "")
     queue = desk.broker.find(Address(declared.account, declared.name))
     try:
         if queue is None:

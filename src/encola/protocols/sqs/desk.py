@@ -7,7 +7,7 @@ from encola.engine.queue import Address, Queue
 from encola.protocols.aws.identity import Identity
 from encola.protocols.http.message import Request
 from encola.protocols.sqs.access import Access
-from encola.protocols.sqs.errors import no_queue, no_resource
+from encola.protocols.sqs.errors import SqsError, no_queue, no_resource
 from encola.protocols.sqs.naming import address_of_arn, address_of_url, arn_of, url_of
 
 ADDRESSES_MAX = 10_000  # that are remembered
@@ -76,6 +76,16 @@ class Desk:
             raise no_queue()
         self.access.check(call.identity, call.request, queue, action)
         return queue
+
+    def permits(self, call: Call, address: Address, action: str) -> bool:
+        """Is the queue there, and may the caller do ``action`` on it?"""
+        queue = self.broker.find(address)
+        try:
+            if queue is not None:
+                self.access.check(call.identity, call.request, queue, action)
+        except SqsError:
+            return False
+        return queue is not None
 
     def queue_of_arn(self, call: Call, arn: str, parameter: str, action: str) -> Queue:
         """The queue that an ARN names. Raises SqsError (ResourceNotFoundException)."""

@@ -66,6 +66,8 @@ def _check_dead_letter(desk: Desk, call: Call, source: Address, settings: Settin
     reason = ""
     if target is None or rule.target.account != source.account:
         reason = "Dead letter target does not exist."  # to another account as well
+    elif rule.target == source:
+        reason = "A queue can't be its own dead-letter queue."
     elif target.ordered is not ordered:
         reason = "Dead-letter queue must be same type of queue as the source."
     elif not mapping.redrive_allowed(target, call.arn(source)):

@@ -36,14 +36,21 @@ async def receive_message(desk: Desk, call: Call, request: s.ReceiveMessageReque
     if attempt is not None:
         check_id(attempt, "ReceiveRequestAttemptId")
     names = _system_names(request)
+
+    def wanted() -> bool:
+        """After a wait: is the client still there, and may it still receive?"""
+        return not call.request.hung_up and desk.permits(call, queue.address, "ReceiveMessage")
+
     try:
-        deliveries = await desk.broker.receive(queue, limit=limit, lease=lease, wait=wait, attempt_id=attempt)
+        deliveries = await desk.broker.receive(
+            queue, limit=limit, lease=lease, wait=wait, attempt_id=attempt, wanted=wanted
+        )
     except TooManyLeasedError:
         raise SqsError("OverLimit", f"Too many messages in flight: the maximum for a queue is {LEASED_MAX}.") from None
     if not deliveries:
         return s.ReceiveMessageResult()
-    wanted = request.MessageAttributeNames
-    return s.ReceiveMessageResult([message_of(call, queue, one, names, wanted) for one in deliveries])
+    chosen = request.MessageAttributeNames
+    return s.ReceiveMessageResult([message_of(call, queue, one, names, chosen) for one in deliveries])
 
 
 def _checked(request: s.ReceiveMessageRequest) -> tuple[int, int | None, int | None]:

@@ -3,6 +3,7 @@
 from encola.protocols.sqs import shapes as s
 from encola.protocols.sqs.desk import Call, Desk
 from encola.protocols.sqs.errors import invalid_parameter
+from encola.protocols.sqs.validate import NOT_XML
 
 TAGS_MAX = 50
 KEY_LENGTH_MAX = 128
@@ -21,6 +22,8 @@ def check_tags(tags: dict[str, str]) -> None:
             raise invalid_parameter(f"Tag keys must not start with the reserved prefix {RESERVED_PREFIX}.")
         if len(value) > VALUE_LENGTH_MAX:
             raise invalid_parameter(f"Tag values must be between 0 and {VALUE_LENGTH_MAX} characters in length.")
+        if NOT_XML.search(key) or NOT_XML.search(value):
+            raise invalid_parameter("Tag keys and values may only have characters that XML 1.0 allows.")
 
 
 async def list_queue_tags(desk: Desk, call: Call, request: s.QueueRequest) -> s.ListQueueTagsResult:

@@ -23,7 +23,7 @@ import apsw
 import msgspec
 
 from encola.engine.changes import Wakeup
-from encola.engine.store import StoreError, StoreFailedError
+from encola.engine.store import StoreError, StoreFailedError, StoreFullError
 from encola.stores.sqlite.checkpoint import Checkpointer
 from encola.stores.sqlite.connection import store_error
 from encola.stores.sqlite.ledger import Ledger
@@ -31,6 +31,9 @@ from encola.stores.sqlite.ledger import Ledger
 CALLS_MAX = 256
 BYTES_MAX = 8 * 1024 * 1024
 """A transaction takes no more calls after this many, or this many bytes of bodies."""
+
+FULL_SECONDS = 5.0
+"""A medium counts as full for so long after it refused a write: a small one may still fit where others do not."""
 
 _log = logging.getLogger("encola.store")
 
@@ -54,12 +57,16 @@ class GroupCommit:
         ledger: Ledger,
         on_commit: Callable[[Wakeup], None],
         on_failure: Callable[[StoreFailedError], None],
+        on_full: Callable[[bool], None],
     ) -> None:
         self._connection = connection
         self._execute = connection.execute
         self._ledger = ledger
         self._on_commit = on_commit
         self._on_failure = on_failure
+        self._on_full = on_full
+        self._full = False
+        self._full_at = 0.0
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[_Call] = deque()
         self._alone: deque[_Call] = deque()  # to be run one by one, after a call of their group had failed
@@ -150,6 +157,9 @@ class GroupCommit:
             self._failed = error
             _log.critical("the storage medium failed, nothing is acknowledged any more: %s", error)
             self._loop.call_soon(self._on_failure, error)
+        if isinstance(error, StoreFullError):
+            self._full_at = self._loop.time()
+            self._note_full(True)
         if self._failed is not None:
             calls = [*calls, *self._alone, *self._waiting]
             self._alone.clear()
@@ -157,6 +167,16 @@ class GroupCommit:
         for call in calls:
             if not call.future.done():
                 call.future.set_exception(self._failed or error)
+
+    def _note_full(self, full: bool) -> None:
+        if full is self._full:
+            return
+        self._full = full
+        if full:
+            _log.error("the storage medium takes no more (full, or read-only): writes are refused until there is room")
+        else:
+            _log.warning("the storage medium takes writes again")
+        self._on_full(full)
 
     def _undo(self) -> None:
         try:
@@ -177,6 +197,8 @@ class GroupCommit:
             self._undo()
             self._refuse(calls, error)
             return
+        if self._full and self._loop.time() - self._full_at > FULL_SECONDS:
+            self._note_full(False)
         wakeups = self._ledger.wakeups
         self._answer(calls)
         for queue_id, at in wakeups.items():

@@ -38,7 +38,8 @@ _log = logging.getLogger("encola.store")
 class SqliteStore:
     """A store in ``directory``, which it owns while it is open (StoreInUseError if another process does).
 
-    ``on_failure`` is called once when the medium has failed for good (see ``commit``).
+    ``on_failure`` is called once when the medium has failed for good (see ``commit``); ``on_full`` when it begins to
+    refuse writes for want of room (True), and when it takes them again (False).
     """
 
     def __init__(
@@ -46,10 +47,12 @@ class SqliteStore:
         directory: Path,
         *,
         on_failure: Callable[[StoreFailedError], None] = lambda error: None,
+        on_full: Callable[[bool], None] = lambda full: None,
         vfs: str | None = None,
     ) -> None:
         self._directory = directory
         self._on_failure = on_failure
+        self._on_full = on_full
         self._vfs = vfs
         self._lock = DirectoryLock(directory)
         self._listeners: list[Callable[[Wakeup], None]] = []
@@ -82,7 +85,7 @@ class SqliteStore:
         self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="encola-read")
         copier = open_copier(path, self._vfs)
         self._connections.append(copier)
-        self._group = GroupCommit(writer, copier, self._ledger, self._committed, self._on_failure)
+        self._group = GroupCommit(writer, copier, self._ledger, self._committed, self._on_failure, self._on_full)
 
     def _open_reader(self, path: Path) -> apsw.Connection:
         connection = open_reader(path, self._vfs)
