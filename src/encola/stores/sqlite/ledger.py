@@ -10,6 +10,7 @@ import msgspec
 from encola.engine.changes import Put
 from encola.engine.message import Instant, MessageId, QueueId
 from encola.engine.queue import Queue
+from encola.engine.store import StoreError
 from encola.stores.sqlite.connection import Execute
 
 IDS_RESERVED = 100_000
@@ -58,7 +59,10 @@ class Ledger:
         )
         self.shelves = {}
         for doc, partition, common_lane, messages, grouped in rows:
-            queue = msgspec.msgpack.decode(doc, type=Queue)
+            try:
+                queue = msgspec.msgpack.decode(doc, type=Queue)
+            except msgspec.MsgspecError:
+                raise StoreError("the record of a queue is damaged: see encola check") from None
             self.shelves[queue.id] = Shelf(queue, partition, common_lane, messages, bool(grouped))
         self.trash = [
             partition

@@ -1,0 +1,1 @@
+"""The SQLite store from inside: its statements, its file, its medium."""

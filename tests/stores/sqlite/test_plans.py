@@ -1,0 +1,124 @@
+"""How SQLite carries out our statements: by an index, without a scan, without sorting.
+
+The statements are not listed here: every one that the store runs in a life of all kinds of calls is seen by a trace and
+asked for its plan. Only those of ``RARE`` may do otherwise, and each has its reason.
+"""
+
+from pathlib import Path
+
+import apsw
+import pytest
+
+from encola.engine.changes import Drop, Note, Purge
+from encola.stores.sqlite import SqliteStore, connection, reader
+from encola.stores.sqlite.connection import FILE_NAME, open_writer
+from encola.stores.sqlite.reader import BROWSE_SORT
+from tests.conformance.desk import DEAD, SECOND, WORK, Desk
+
+RARE = {
+    "SELECT key, value FROM meta": "two rows",
+    "FROM queue q JOIN partition p": "a walk over queues, when the store opens",
+    "SELECT id FROM partition WHERE id NOT IN": "a walk over queues, when the store opens",
+    "SELECT doc FROM queue": "the catalog is all queues",
+    "SELECT kind, key, value FROM note": "the catalog is all notes",
+    "FROM sqlite_schema": "a new file",
+    "INSERT INTO meta": "a new file",
+    BROWSE_SORT: "sorts as many ids as one page has; see BROWSE_SORT_MAX",
+}
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """All that is run on any connection, once the tables are there."""
+    seen: set[str] = set()
+    open_plainly = connection._open
+
+    def open_traced(*arguments: object) -> apsw.Connection:
+        opened = open_plainly(*arguments)  # type: ignore[arg-type]
+
+        def trace(cursor: apsw.Cursor, sql: str, bindings: object) -> bool:
+            seen.add(sql)
+            return True
+
+        opened.exec_trace = trace
+        return opened
+
+    monkeypatch.setattr(connection, "_open", open_traced)
+    return seen
+
+
+async def a_life_with_everything(desk: Desk) -> None:
+    for ordered in (False, True):
+        await desk.declare(WORK, ordered=ordered)
+        await desk.declare(DEAD, ordered=ordered)
+        for group in ("", "a", "b"):
+            await desk.put_all(*"12345", group=group, key=None)
+            await desk.put("once", group=group, key="k")
+        deliveries = [*await desk.claim(4, retention=3600 * SECOND, noisy=("a",)), *await desk.claim(2)]
+        await desk.extend(deliveries[0], SECOND)
+        await desk.delete(deliveries[0])
+        await desk.move(deliveries[1])
+        await desk.resend(deliveries[2], DEAD)
+        await desk.counts()
+        await desk.store.leased_by_group(WORK, desk.now)
+        await desk.store.next_ready(WORK, desk.now)
+        await desk.bodies()
+        await desk.declare(WORK, ordered=ordered, delay=SECOND)
+        await desk.one(Note("kind", "key", b"value"))
+        await desk.one(Note("kind", "key", None))
+        desk.turn(7200 * SECOND)
+        await desk.sweep(retention=3600 * SECOND, limit=7)
+        await desk.claim(3, retention=1)  # meets messages past their retention
+        await desk.store.apply([desk.a_put("1", group="c"), Purge(WORK), Drop(DEAD), Drop(WORK)])
+        await desk.sweep()
+        await desk.reopen()
+        await desk.store.catalog()
+
+
+async def test_every_statement_finds_its_rows_by_an_index(
+    directory: Path, statements: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(lambda: SqliteStore(directory))
+    await desk.store.open()
+    await a_life_with_everything(desk)
+    monkeypatch.setattr(reader, "BROWSE_SORT_MAX", -1)
+    await desk.declare()
+    await desk.bodies()
+    await desk.store.close()
+
+    planner = open_writer(directory / FILE_NAME)
+    verbs = ("SELECT", "INSERT", "UPDATE", "DELETE")
+    asked = [sql for sql in statements if sql.lstrip().startswith(verbs)]
+    assert len(asked) > 30  # the trace works
+    wrong = {}
+    for sql in asked:
+        if any(mark in sql for mark in RARE):
+            continue
+        plan = [row[3] for row in planner.execute(f"EXPLAIN QUERY PLAN {sql}", (None,) * sql.count("?"))]
+        if any("SCAN" in step or "TEMP B-TREE" in step for step in plan):
+            wrong[sql] = plan
+    planner.close()
+    assert wrong == {}
+
+
+async def test_every_exception_is_still_there(directory: Path, statements: set[str]) -> None:
+    desk = Desk(lambda: SqliteStore(directory))
+    await desk.store.open()
+    await a_life_with_everything(desk)
+    await desk.store.close()
+    assert [mark for mark in RARE if not any(mark in sql for sql in statements)] == []
+
+
+async def test_the_order_of_a_page_is_sorted_without_its_bodies(directory: Path) -> None:
+    """Ids are sorted, a page of them kept: what is sorted does not grow with the queue."""
+    desk = Desk(lambda: SqliteStore(directory))
+    await desk.store.open()
+    await desk.store.close()
+    planner = open_writer(directory / FILE_NAME)
+    plan = [row[3] for row in planner.execute(f"EXPLAIN QUERY PLAN {BROWSE_SORT}", (0, 1, 10))]
+    planner.close()
+    outer = plan.index("SEARCH m USING INTEGER PRIMARY KEY (rowid=?)")
+    sorted_ids = plan.index("USE TEMP B-TREE FOR ORDER BY")
+    assert plan.count("USE TEMP B-TREE FOR ORDER BY") == 1
+    assert outer < sorted_ids < plan.index("SEARCH b USING INTEGER PRIMARY KEY (rowid=?)")
+    assert "SEARCH message USING COVERING INDEX message_ready (lane=?)" in plan
