@@ -7,7 +7,7 @@ import msgspec
 
 from encola.engine.changes import Claim
 from encola.engine.lanes import merge, ordered_pick
-from encola.engine.message import Delivery, Envelope, MessageState
+from encola.engine.message import Delivery, Envelope, Instant, MessageId, MessageState
 from encola.stores.sqlite.connection import Execute
 from encola.stores.sqlite.lanes import Lanes
 from encola.stores.sqlite.ledger import Ledger, Shelf
@@ -65,7 +65,8 @@ class Claimer:
             if row[4] < claim.sent_after:
                 self._retire(shelf, shelf.common_lane, claim)
                 return None
-        return [self._lease(MessageState(*row[:7]), row[7], row[8], claim) for row in rows]
+        lease = self._lease
+        return [lease(row[0], row[2], row[3], row[4], row[5], row[7], row[8], claim) for row in rows]
 
     def _claim_fair(self, shelf: Shelf, claim: Claim) -> list[Delivery] | None:
         """A standard queue with groups: the oldest of each due lane, merged; quiet tenants first."""
@@ -82,7 +83,7 @@ class Claimer:
             return None
         lane_of = {message.id: lanes[name] for name, messages in ready.items() for message in messages}
         picked = merge(ready, claim.limit, claim.noisy)
-        deliveries = [self._lease(message, *self._body(message), claim) for message in picked]
+        deliveries = [self._lease_state(message, claim) for message in picked]
         for lane in {lane_of[message.id] for message in picked}:
             self._lanes.refresh(shelf, lane)
         return deliveries
@@ -103,7 +104,7 @@ class Claimer:
                 break
         if retired:
             return None
-        deliveries = [self._lease(message, *self._body(message), claim) for message in picked]
+        deliveries = [self._lease_state(message, claim) for message in picked]
         for lane in lanes:
             self._lanes.refresh(shelf, lane)
         return deliveries
@@ -118,17 +119,31 @@ class Claimer:
         meta, data = self._execute(BODY, (message.id,)).fetchone()
         return meta, data
 
-    def _lease(self, state: MessageState, meta: bytes, data: bytes, claim: Claim) -> Delivery:
+    def _lease_state(self, state: MessageState, claim: Claim) -> Delivery:
+        meta, data = self._body(state)
+        return self._lease(
+            state.id, state.lease, state.receives, state.sent_at, state.first_received_at, meta, data, claim
+        )
+
+    def _lease(
+        self,
+        message: MessageId,
+        lease: int,
+        receives: int,
+        sent_at: Instant,
+        first: Instant,
+        meta: bytes,
+        data: bytes,
+        claim: Claim,
+    ) -> Delivery:
+        now, until = claim.now, claim.lease_until
+        lease, receives, first = lease + 1, receives + 1, first or now
+        self._execute(LEASE, (until, lease, receives, first, now, message))
         ledger = self._ledger
-        lease, receives = state.lease + 1, state.receives + 1
-        first = state.first_received_at or claim.now
-        self._execute(LEASE, (claim.lease_until, lease, receives, first, claim.now, state.id))
         ledger.dirty = True
         ledger.bytes_written += len(data)
-        ledger.saw(claim.now)
-        return Delivery(
-            state.id, lease, claim.lease_until, receives, state.sent_at, first, _decode_envelope(meta), data
-        )
+        ledger.saw(now)
+        return Delivery(message, lease, until, receives, sent_at, first, _decode_envelope(meta), data)
 
     def _retire(self, shelf: Shelf, lane: int, claim: Claim) -> None:
         """Removes messages past their retention from the front of a lane."""
