@@ -36,6 +36,11 @@ def test_fields_that_cannot_be_right(field: str, value: Any, message: str) -> No
     assert str(caught.value) == message
 
 
+def test_the_longest_names() -> None:
+    credential = Credential("a" * 128, "s", name="n" * 64)
+    assert (len(credential.access_key), len(credential.name)) == (128, 64)
+
+
 def test_an_unknown_field_is_refused() -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({**GOOD, "acount": "111122223333"}, Credential)

@@ -14,6 +14,7 @@ from encola.protocols.aws.sigv4 import (
     canonical_path,
     canonical_query,
     claim_of_header,
+    stamp_of_date_header,
 )
 from encola.protocols.http.message import Request
 
@@ -59,6 +60,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "a path with encoded characters": {"url": "/a%20b/%C3%A9/~x-y_z.w/a%2Fb"},
     "repeated headers": {"headers": (*JSON, ("X-Many", "one"), ("X-Many", "two"), ("x-many", "three"))},
     "headers with blanks": {"headers": (*JSON, ("X-Blank", "  a   b\t c  "), ("X-Empty", ""), ("X-Quote", '"a   b"'))},
+    "headers with a tab": {"headers": (*JSON, ("X-Tab", "a\tb"))},
     "header names in many letters": {"headers": (*JSON, ("X-AMZ-Meta", "x"), ("x_y", "z"), ("A-B%s", "100%s"))},
     "headers that are not signed": {"headers": (*JSON, ("User-Agent", "test"), ("X-Amzn-Trace-Id", "x"))},
     "a session token": {"headers": JSON, "token": "token/with+odd=characters"},
@@ -219,6 +221,19 @@ def test_time_goes_on_for_what_was_let_in_before() -> None:
     door.authenticate(request)
     now += 15 * 60 + 1
     assert "expired" in refused(request, door).message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Fri, 02 Jan 2026 03:04:05 GMT",
+        "Fri, 02 Jan 2026 03:04:05 -0000",
+        "Fri, 02 Jan 2026 05:04:05 +0200",
+        "20260102T030405Z",
+    ],
+)
+def test_ways_to_write_a_date_header(text: str) -> None:
+    assert stamp_of_date_header(text) == "20260102T030405Z"
 
 
 def test_midnight_between_signing_and_arrival() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from ...broker.conftest import TestClock
 from .client import Client, bodies
 
 MIB = 1_048_576
@@ -214,6 +215,35 @@ async def test_deletes_and_visibility_changes_in_one_batch_each(sqs: Client, url
     )
     assert deleted == {"Successful": [{"Id": "0"}, {"Id": "1"}, {"Id": "2"}]}
     assert await sqs.counts(url) == (0, 0, 0)
+
+
+async def test_a_visibility_batch_needs_a_timeout_in_each_entry(either: Client) -> None:
+    """The model does not ask for it, but there is no default."""
+    url = await either.queue()
+    await either.send(url)
+    (message,) = await either.receive(url)
+    batch = [{"Id": "a", "ReceiptHandle": message["ReceiptHandle"]}]
+    (failed,) = (await either("ChangeMessageVisibilityBatch", QueueUrl=url, Entries=batch))["Failed"]
+    assert (failed["Code"], failed["Message"]) == (
+        "MissingParameter",
+        "The request must contain the parameter VisibilityTimeout.",
+    )
+
+
+async def test_a_fifo_queue_refuses_late_deletes_entry_by_entry(either: Client, clock: TestClock) -> None:
+    url = await either.queue("line.fifo", ContentBasedDeduplication="true")
+    for group in "ab":
+        await either.send(url, group, MessageGroupId=group)
+    (late,) = await either.receive(url, 1, VisibilityTimeout=10)
+    (live,) = await either.receive(url, 1, VisibilityTimeout=100)
+    clock.turn(10_000)
+    batch = [{"Id": one["Body"], "ReceiptHandle": one["ReceiptHandle"]} for one in (late, live)]
+    answer = await either("DeleteMessageBatch", QueueUrl=url, Entries=batch)
+    assert answer["Successful"] == [{"Id": "b"}]
+    (failed,) = answer["Failed"]
+    assert (failed["Id"], failed["Code"], failed["SenderFault"]) == ("a", "InvalidParameterValue", True)
+    assert failed["Message"].endswith("Reason: The receipt handle has expired.")
+    assert bodies(await either.receive(url)) == ["a"]
 
 
 async def test_one_message_twice_in_a_delete_batch(sqs: Client, url: str) -> None:

@@ -59,6 +59,8 @@ async def test_queues_can_be_created_by_their_first_use(broker: Broker, protocol
     assert bodies(await sqs.receive(name)) == ["first"]
     assert (await sqs("GetQueueUrl", QueueName=f"other-{name}"))["QueueUrl"].endswith(f"/other-{name}")
     assert await sqs.receive(f"third-{name}") == []
+    entry = {"Id": "a", "MessageBody": "x", **more}
+    assert (await sqs("SendMessageBatch", QueueUrl=f"fourth-{name}", Entries=[entry]))["Successful"]
     error = await sqs.refusal("DeleteQueue", QueueUrl="never-used")
     assert error.code == "AWS.SimpleQueueService.NonExistentQueue"
 

@@ -60,6 +60,13 @@ async def test_a_wrong_time(either: Client, name: str, wrong: int, most: int) ->
     )
 
 
+@pytest.mark.parametrize("seconds", [0, 43_200])
+async def test_the_shortest_and_the_longest_visibility_timeout(sqs: Client, url: str, seconds: int) -> None:
+    await sqs.send(url)
+    assert len(await sqs.receive(url, VisibilityTimeout=seconds)) == 1
+    assert len(await sqs.receive(url)) == (0 if seconds else 1)
+
+
 async def test_an_empty_receive_says_nothing_at_all(sqs: Client, url: str) -> None:
     response = await sqs.response("ReceiveMessage", QueueUrl=url)
     assert response.body == b"{}"
