@@ -1,5 +1,7 @@
 """PeekMessages, an operation of ours (target ``Encola.PeekMessages``): look at messages without leasing any."""
 
+from msgspec import UNSET
+
 from encola.engine.lifecycle import state_of
 from encola.engine.message import MessageId, Peek
 from encola.engine.queue import Address
@@ -26,7 +28,7 @@ async def peek_messages(desk: Desk, call: Call, request: s.PeekMessagesRequest) 
     limit = limit or PEEKED_DEFAULT
     found = await desk.broker.browse(queue, after, limit)
     now = desk.broker.clock.now()
-    token = str(found[-1].state.id) if len(found) == limit else None
+    token = str(found[-1].state.id) if len(found) == limit else UNSET
     return s.PeekMessagesResult([_peeked(call, peek, now) for peek in found], token)
 
 

@@ -315,4 +315,4 @@ class PeekedMessage(Shape):
 
 class PeekMessagesResult(Shape, omit_defaults=False):
     Messages: list[PeekedMessage]
-    NextToken: str | None = None
+    NextToken: str | msgspec.UnsetType = msgspec.UNSET
