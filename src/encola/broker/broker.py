@@ -5,7 +5,7 @@ speaks the engine's words and units (milliseconds, bytes); a protocol maps its o
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -22,7 +22,19 @@ from encola.broker.message_ids import MessageIds
 from encola.broker.moves import Moves, MoveTask
 from encola.broker.receiving import Receiving, Wanted, always
 from encola.broker.registry import Registry
-from encola.engine.changes import Applied, Change, Declare, Deduplication, Delete, Drop, Extend, Purge, Put, Stored
+from encola.engine.changes import (
+    Applied,
+    Change,
+    Declare,
+    Deduplication,
+    Delete,
+    Drop,
+    Extend,
+    Note,
+    Purge,
+    Put,
+    Stored,
+)
 from encola.engine.lifecycle import Outcome
 from encola.engine.message import (
     Counts,
@@ -245,12 +257,14 @@ class Broker:
             [Delete(queue.id, receipt.message, receipt.lease, now, live) for receipt in receipts], receipts
         )
 
-    async def extend(self, queue: Queue, leases: Sequence[tuple[Receipt, Duration]]) -> Sequence[Outcome]:
-        """Each message becomes ready that long from now; 0 gives it back at once."""
+    async def extend(
+        self, queue: Queue, leases: Sequence[tuple[Receipt, Duration]], *, uncounted: bool = False
+    ) -> Sequence[Outcome]:
+        """Each message becomes ready that long from now; 0 gives it back at once. ``uncounted``: see ``Extend``."""
         now = self._clock.now()
         return await self._settle(
             [
-                Extend(queue.id, receipt.message, receipt.lease, now + duration, now, LEASE_TOTAL_MAX)
+                Extend(queue.id, receipt.message, receipt.lease, now + duration, now, LEASE_TOTAL_MAX, uncounted)
                 for receipt, duration in leases
             ],
             [receipt for receipt, _ in leases],
@@ -270,6 +284,17 @@ class Broker:
     async def browse(self, queue: Queue, after: MessageId | None = None, limit: int = 100) -> Sequence[Peek]:
         """Messages by id, without leasing any."""
         return await self._store.browse(queue.id, after, limit)
+
+    # Notes ------------------------------------------------------------------------------------------
+
+    async def notes(self, kind: str) -> dict[str, bytes]:
+        """The small records that somebody above the broker keeps in the store under ``kind``: read at a start."""
+        catalog = await self._store.catalog()
+        return {key: value for (of, key), value in catalog.notes.items() if of == kind}
+
+    async def keep(self, kind: str, notes: Mapping[str, bytes | None]) -> None:
+        """Keeps notes, durable on return and all in one transaction; None forgets one."""
+        await self._store.apply([Note(kind, key, value) for key, value in notes.items()])
 
     # Move tasks (redrive) ---------------------------------------------------------------------------
 
