@@ -239,11 +239,14 @@ def _arrive(record: Record | None, arrive: Arrive, now: Instant) -> tuple[Record
         raise WrongRecordError(f"{arrive.key} is no group")
     if not 1 <= arrive.total <= MEMBERS_MAX:
         raise WrongRecordError(f"a group has between 1 and {MEMBERS_MAX} members")
-    join = record or Join(arrive.key, [], arrive.total, 0)
-    if arrive.member in join.members:
-        return join, Arrived(len(join.members), join.total)
-    members = [*join.members, arrive.member]
-    return Join(join.key, members, join.total, now + arrive.window), Arrived(len(members), join.total)
+    known = tuple(record.members) if record else ()
+    if not arrive.member:
+        return record, Arrived(len(known), arrive.total, known)
+    members = known if arrive.member in known else (*known, arrive.member)
+    arrived = Arrived(len(members), arrive.total, members if len(members) >= arrive.total else ())
+    if record is not None and len(members) == len(known):
+        return record, arrived
+    return Join(arrive.key, list(members), arrive.total, now + arrive.window), arrived
 
 
 _RULES = {

@@ -209,7 +209,7 @@ class Reserve(msgspec.Struct, tag="reserve", frozen=True, omit_defaults=True):
 
 
 class Arrive(msgspec.Struct, tag="arrive", frozen=True):
-    """A member of a group of ``total`` is done, however it ended. Answers Arrived."""
+    """A member of a group of ``total`` is done, however it ended. Answers Arrived. An empty ``member`` only looks."""
 
     key: str
     member: str
@@ -286,11 +286,15 @@ class Reserved(msgspec.Struct, tag="reserved", frozen=True):
     now_us: int
 
 
-class Arrived(msgspec.Struct, tag="arrived", frozen=True):
-    """How many of the group have arrived. It is complete when they are all there, also for who asks again."""
+class Arrived(msgspec.Struct, tag="arrived", frozen=True, omit_defaults=True):
+    """How many of the group have arrived. It is complete when they are all there, also for who asks again.
+
+    ``members``, in the order of arrival, are told when the group is complete, and to who only looks.
+    """
 
     count: int
     total: int
+    members: tuple[str, ...] = ()
 
 
 Reply = Run | Replay | Busy | Mismatch | Dead | Held | Lost | Cancelled | Entered | Reserved | Arrived
