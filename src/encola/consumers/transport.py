@@ -9,6 +9,8 @@ from typing import Protocol
 
 import msgspec
 
+from encola.consumers.jobstore import JobStore
+
 BATCH_MAX = 10
 """Messages in one request (Amazon SQS API reference, SendMessageBatch)."""
 
@@ -95,6 +97,10 @@ class Transport(Protocol):
     @property
     def is_encola(self) -> bool:
         """Does the service keep long delays, take deliveries back uncounted, and move messages in one step?"""
+        ...
+
+    def records(self) -> JobStore | None:
+        """The store of records that the service keeps itself, over the same connection; None if it keeps none."""
         ...
 
     async def describe(self, queue: str) -> QueueFacts:

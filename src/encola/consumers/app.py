@@ -1,0 +1,316 @@
+"""The application: what is declared (tasks, queues, schedules) and how it is reached. See docs/consumers.md.
+
+app = encola.App("back-office")
+
+@app.task(queue="reports", key="report/{month}", timeout=600, retries=5)
+def report(month: str) -> str: ...
+
+job = report.send("2026-10")
+"""
+
+import asyncio
+import os
+import typing
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Literal, ParamSpec, TypeVar
+
+import msgspec
+
+from encola.consumers.batches import BatchTask
+from encola.consumers.bridge import Bridge
+from encola.consumers.connection import Connection, JobsFactory
+from encola.consumers.cron import Schedule
+from encola.consumers.errors import ConfigurationError, SendError
+from encola.consumers.job import Job
+from encola.consumers.middleware import Middleware
+from encola.consumers.once import Once
+from encola.consumers.options import WINDOW_DEFAULT, Priority, Rate, TaskOptions, lane_of
+from encola.consumers.payload import decode_as
+from encola.consumers.queues import QueueOptions
+from encola.consumers.retry import BACKOFF_DEFAULT, Backoff
+from encola.consumers.task import Prepared, Task
+from encola.consumers.transport import Transport, TransportError
+from encola.engine.message import Duration
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+Item = TypeVar("Item")
+
+DEFAULT_SERVER = "http://127.0.0.1:9324"
+AWS = "aws"
+LEASE_DEFAULT = 60.0
+SENT_TOGETHER_MAX = 1000
+"""Messages of one ``send_many`` that are under way at once."""
+
+
+class App:
+    """Tasks under one name, on one queue service.
+
+    ``server`` is the URL of an encola server or another SQS endpoint, or ``"aws"`` for AWS itself (default: the
+    environment's ENCOLA_ENDPOINT, else a server on this machine). ``jobs`` makes the store of records, once for each
+    connection: on an encola server it keeps them itself; elsewhere pass e.g. ``lambda: DynamoDbJobStore("jobs")``, or
+    go without records. ``False`` goes without them on any server. ``lease`` is how long (in seconds) a message stays
+    hidden from others without a sign of life from its worker. ``create_queues``: shall a worker make queues that are
+    missing? (default: on encola servers). ``middleware`` runs around tasks, the first outermost.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        server: str | None = None,
+        region: str | None = None,
+        profile: str | None = None,
+        jobs: JobsFactory | Literal[False] | None = None,
+        lease: float = LEASE_DEFAULT,
+        create_queues: bool | None = None,
+        middleware: Sequence[Middleware] = (),
+        transport: Callable[[], Transport] | None = None,
+    ) -> None:
+        """Raises ConfigurationError."""
+        if not name or "/" in name:
+            raise ConfigurationError("an application has a name, without a slash")
+        if not 1 <= lease <= 43_200:
+            raise ConfigurationError("a lease is between 1 and 43,200 seconds")
+        self.name = name
+        self.lease = lease
+        self.create_queues = create_queues
+        self.middleware = list(middleware)
+        self.tasks: dict[str, Task[Any, Any]] = {}
+        self.queues: dict[str, QueueOptions] = {}
+        self.schedules: list[Schedule] = []
+        self._server = server
+        self._region = region
+        self._profile = profile
+        self._jobs = jobs
+        self._transport = transport
+        self._bridge = Bridge(self.connect)
+        self._connections: dict[asyncio.AbstractEventLoop, Connection] = {}
+
+    def __repr__(self) -> str:
+        return f"<App {self.name}>"
+
+    # Declaring ----------------------------------------------------------------------------------------
+
+    def task(
+        self,
+        *,
+        queue: str,
+        name: str | None = None,
+        key: str | Callable[..., str] | None = None,
+        timeout: float | None = None,
+        retries: int = 5,
+        backoff: Backoff = BACKOFF_DEFAULT,
+        limit_per_key: int | None = None,
+        limit_key: str | Callable[..., str] | None = None,
+        rate: str | None = None,
+        priority: Priority = "normal",
+        group: str | Callable[..., str] | None = None,
+        run: Literal["thread", "process"] = "thread",
+        track: bool = True,
+        window: float = WINDOW_DEFAULT,
+    ) -> Callable[[Callable[Given, Result]], Task[Given, Result]]:
+        """Makes a task of a function. Raises ConfigurationError.
+
+        ``key`` names the wish (``"report/{month}"``): wishes with one key are one job, within ``window`` seconds after
+        it was done. ``timeout`` seconds for an attempt; ``retries`` after the first, with ``backoff`` between. At most
+        ``limit_per_key`` jobs with one ``limit_key`` (default: key) run at a time, and no more than ``rate`` start,
+        over all workers. ``group`` is the message group on a FIFO queue (default: the task). An ``async def`` runs on
+        the worker's event loop, another function in a thread or a process. ``track=False`` keeps no record: no status,
+        no result, no protection from doubles but the task's own.
+        """
+
+        def declare(function: Callable[Given, Result]) -> Task[Given, Result]:
+            options = TaskOptions(
+                queue=queue,
+                name=name or function.__name__,
+                key=key,
+                timeout=timeout,
+                retries=retries,
+                backoff=backoff,
+                limit_per_key=limit_per_key,
+                limit_key=limit_key,
+                rate=Rate.parse(rate) if rate else None,
+                priority=priority,
+                group=group,
+                run=run,
+                track=track and self._jobs is not False,
+                window=window,
+            )
+            task = Task(self, function, options)
+            self._add(task)
+            return task
+
+        return declare
+
+    def batch(
+        self,
+        *,
+        queue: str,
+        name: str | None = None,
+        size: int = 100,
+        window: float = 1.0,
+        rate: str | None = None,
+        retries: int = 5,
+        backoff: Backoff = BACKOFF_DEFAULT,
+        timeout: float | None = None,
+    ) -> Callable[[Callable[..., Any]], BatchTask]:
+        """Makes a batch task of a function of one list: it gets up to ``size`` items, or those of ``window`` seconds.
+
+        ``rate`` limits items over all workers. The function answers the items that failed (or nothing, if all went
+        well); they are tried again, as all are if it raises. Such a task has its queue for itself.
+        """
+
+        def declare(function: Callable[..., Any]) -> BatchTask:
+            options = TaskOptions(
+                queue=queue,
+                name=name or function.__name__,
+                timeout=timeout,
+                retries=retries,
+                backoff=backoff,
+                rate=Rate.parse(rate) if rate else None,
+                track=False,
+            )
+            task = BatchTask(self, function, options, size, window)
+            self._add(task)
+            return task
+
+        return declare
+
+    def cron(
+        self, expression: str, *, timezone: str = "UTC", catch_up: float = 60.0, queue: str | None = None
+    ) -> Callable[[Any], Task[[], Any]]:
+        """Sends a task without arguments at the times of a cron expression: once, however many workers run.
+
+        On top of ``@app.task``, or of a plain function (then ``queue`` says where). A time that was missed, because no
+        worker ran, is made up for within ``catch_up`` seconds. Raises ConfigurationError.
+        """
+
+        def declare(what: Any) -> Task[[], Any]:
+            task = what if isinstance(what, Task) else self.task(queue=queue or self.name)(what)
+            self.schedules.append(Schedule(task, expression, timezone, catch_up))
+            return task
+
+        return declare
+
+    def queue(
+        self,
+        name: str,
+        *,
+        lease: float | None = None,
+        retention: float = 14 * 86_400.0,
+        priorities: bool = False,
+        dead_letters: str | None = None,
+    ) -> None:
+        """Says more of a queue than tasks do; ``priorities`` gives it lanes (``reports-high``, ``reports-low``)."""
+        self.queues[name] = QueueOptions(
+            name=name, lease=lease or self.lease, retention=retention, priorities=priorities, dead_letters=dead_letters
+        )
+
+    def queue_options(self, name: str) -> QueueOptions:
+        """Of a declared queue, or those of one that only tasks name."""
+        return self.queues.get(name) or QueueOptions(name=name, lease=self.lease)
+
+    def _add(self, task: Task[Any, Any]) -> None:
+        if task.name in self.tasks:
+            raise ConfigurationError(f"two tasks are called {task.name}: give one another name=")
+        for other in self.tasks.values():
+            if other.queue == task.queue and (isinstance(other, BatchTask) or isinstance(task, BatchTask)):
+                raise ConfigurationError(f"the queue {task.queue} belongs to a batch task, and to no other")
+        self.tasks[task.name] = task
+
+    # What tasks and handles ask -----------------------------------------------------------------------
+
+    def record_key(self, job_id: str) -> str:
+        """Under which key the store of records keeps a job."""
+        return f"{self.name}/{job_id}"
+
+    def job(self, job_id: str) -> Job[Any]:
+        """The handle of a job whose id was kept somewhere."""
+        task = self.tasks.get(job_id.partition("/")[0])
+        return Job(self, job_id, tracked=task is None or task.settings.track)
+
+    def lane(self, task: Task[Any, Any], priority: Priority) -> str:
+        """The queue for a wish. Raises ConfigurationError."""
+        if priority != "normal" and not self.queue_options(task.queue).priorities:
+            raise ConfigurationError(f"the queue {task.queue} has no priorities: app.queue(..., priorities=True)")
+        return lane_of(task.queue, priority)
+
+    def window_ms(self, settings: TaskOptions | None) -> Duration:
+        """For how long records are kept, in milliseconds."""
+        return int((settings.window if settings else WINDOW_DEFAULT) * 1000)
+
+    def result_of(self, task: str, result: msgspec.Raw) -> Any:
+        """A stored result as its task's annotation says, or as JSON has it."""
+        known = self.tasks.get(task)
+        if known is None or known.returns in (Any, None):
+            return msgspec.json.decode(result)
+        hints = typing.get_type_hints(known.function)
+        return decode_as(hints.get("return", Any), result)
+
+    # Effects once, in the user's own transaction --------------------------------------------------------
+
+    def once(self, connection: Any, key: str) -> Any:
+        """``with app.once(connection, key):`` marks ``key`` as done in the connection's open transaction.
+
+        Raises AlreadyDone on entry if it was done before; in a task, let it through: the job then counts as completed.
+        Use ``async with`` for asynchronous connections. See ``once``.
+        """
+        return Once(self.name)(connection, key)
+
+    # Reaching the service -----------------------------------------------------------------------------
+
+    def connect(self) -> Connection:
+        """A connection of its own, not open yet."""
+        transport = self._transport() if self._transport else self._sqs()
+        return Connection(transport, self._jobs)
+
+    def _sqs(self) -> Transport:
+        from encola.consumers.sqs.transport import SqsTransport
+
+        server = self._server or os.environ.get("ENCOLA_ENDPOINT") or DEFAULT_SERVER
+        return SqsTransport(server, region=self._region, profile=self._profile)
+
+    def use(self, connection: Connection) -> None:
+        """From now on ``connection`` serves the running event loop (a worker's)."""
+        self._connections[asyncio.get_running_loop()] = connection
+
+    def leave(self) -> None:
+        """The running loop's connection is closing."""
+        self._connections.pop(asyncio.get_running_loop(), None)
+
+    async def connected(self, use: Callable[[Connection], Awaitable[Result]]) -> Result:
+        """Runs ``use`` with a connection: the running loop's, or the one of the application's own thread."""
+        loop = asyncio.get_running_loop()
+        connection = self._connections.get(loop)
+        if connection is not None:
+            return await use(connection)
+        if self._bridge.is_running_in(loop):
+            return await self._bridge.use(use)
+        return await asyncio.wrap_future(self._bridge.run(self._bridge.use(use)))
+
+    def wait(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Runs a coroutine of the runtime to its end, from code that is not asynchronous."""
+        return self._bridge.run(work).result()
+
+    def close(self) -> None:
+        """Ends the application's own connection, if there is one."""
+        self._bridge.close()
+
+    async def enqueue(self, task: Task[Any, Result], wishes: Sequence[Prepared]) -> list[Job[Result]]:
+        """Sends what was prepared. Raises SendError."""
+        for start in range(0, len(wishes), SENT_TOGETHER_MAX):
+            some = wishes[start : start + SENT_TOGETHER_MAX]
+
+            async def send(connection: Connection, some: Sequence[Prepared] = some) -> list[Any]:
+                sends = [connection.send(wish.queue, wish.message) for wish in some]
+                return await asyncio.gather(*sends, return_exceptions=True)
+
+            answers = await self.connected(send)
+            failed = [answer for answer in answers if isinstance(answer, BaseException)]
+            if failed:
+                if not isinstance(failed[0], TransportError):
+                    raise failed[0]
+                sent = start + len(answers) - len(failed)
+                raise SendError(f"{task.name} was not sent to {task.queue}: {failed[0]}", sent) from failed[0]
+        return [Job(self, wish.job, tracked=task.settings.track) for wish in wishes]

@@ -1,0 +1,255 @@
+"""The consumer side of batch tasks: collect items, wait for the rate, call the function once, settle each item."""
+
+import asyncio
+import logging
+import math
+import random
+import time
+import uuid
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from encola.consumers.batches import ITEM, BatchTask
+from encola.consumers.connection import Connection
+from encola.consumers.context import CurrentJob
+from encola.consumers.errors import AlreadyDone, BadMessageError, BadPayloadError, Permanent
+from encola.consumers.execution import Executor
+from encola.consumers.gate import Gate
+from encola.consumers.jobstore import JobStoreError
+from encola.consumers.leases import Hold, LeaseKeeper
+from encola.consumers.message import decode
+from encola.consumers.queues import QueueOptions
+from encola.consumers.resources import Resources
+from encola.consumers.transport import BATCH_MAX, Incoming, TransportError
+from encola.consumers.verdicts import Again, BadResultError, describe, explanation, judge
+
+if TYPE_CHECKING:
+    from encola.consumers.worker import Worker
+
+WAIT_SECONDS = 20.0
+POLLS_MAX = 8
+SHORT_SECONDS = 0.1
+"""Between two looks when less than a second of the window is left: polls wait whole seconds."""
+
+PAUSE_SECONDS = 1.0
+
+_log = logging.getLogger("encola.worker")
+
+
+class Item(msgspec.Struct):
+    hold: Hold
+    value: Any
+
+
+class BatchRunner:
+    """One batch task in one worker: one batch after the other."""
+
+    def __init__(
+        self,
+        task: BatchTask,
+        queue: QueueOptions,
+        connection: Connection,
+        keeper: LeaseKeeper,
+        executor: Executor,
+        resources: Resources,
+        gate: Gate,
+        worker: "Worker",
+    ) -> None:
+        self._task = task
+        self._queue = queue
+        self._connection = connection
+        self._keeper = keeper
+        self._executor = executor
+        self._resources = resources
+        self._gate = gate
+        self._worker = worker
+        self._collecting: asyncio.Task[list[Item]] | None = None
+        self._loop: asyncio.Task[None] | None = None
+        self._stopped = False
+
+    def start(self) -> None:
+        self._loop = asyncio.get_running_loop().create_task(self._work())
+        self._worker.begin(self._loop)
+
+    async def stop(self) -> None:
+        """Collects no more; what was collected and not begun goes back. A batch that runs may end."""
+        self._stopped = True
+        if self._collecting is not None:
+            self._collecting.cancel()
+
+    async def _work(self) -> None:
+        while not self._stopped:
+            self._collecting = asyncio.get_running_loop().create_task(self._collect())
+            try:
+                items = await self._collecting
+            except asyncio.CancelledError:
+                if self._collecting.cancelled():  # by ``stop``
+                    return
+                raise
+            except TransportError as error:
+                _log.warning("the queue %s could not be polled, trying again: %s", self._queue.name, error)
+                await asyncio.sleep(random.uniform(0, 2 * PAUSE_SECONDS))  # noqa: S311 - to spread
+                continue
+            finally:
+                self._collecting = None
+            if items:
+                await self._handle(items)
+
+    # Collecting ---------------------------------------------------------------------------------------
+
+    async def _collect(self) -> list[Item]:
+        """Up to ``size`` items, or those that came within ``window`` of the first. Cancelled, it gives all back."""
+        items: list[Item] = []
+        deadline = math.inf
+        try:
+            while len(items) < self._task.size and (remaining := deadline - time.monotonic()) > 0:
+                messages = await self._poll(self._task.size - len(items), remaining)
+                for message in messages:
+                    await self._read(message, items)
+                if items and deadline == math.inf:
+                    deadline = time.monotonic() + self._task.window
+                elif not messages and deadline < math.inf:
+                    await asyncio.sleep(min(SHORT_SECONDS, max(0.0, deadline - time.monotonic())))
+            return items
+        except BaseException:
+            for item in items:
+                self._worker.begin(asyncio.ensure_future(self._give_back(item)))
+            raise
+
+    async def _poll(self, wanted: int, remaining: float) -> Sequence[Incoming]:
+        wait = WAIT_SECONDS if remaining == math.inf else min(WAIT_SECONDS, float(int(remaining)))
+        lease, transport, lanes = self._worker.app.lease, self._connection.transport, self._queue.lanes
+        first = await transport.receive(lanes[0], min(BATCH_MAX, wanted), wait, lease)
+        self._worker.liveness.polled()
+        wanted -= len(first)
+        if len(first) < BATCH_MAX or wanted <= 0:
+            return first
+        more = min(POLLS_MAX, -(-wanted // BATCH_MAX))
+        polls = [transport.receive(lanes[0], min(BATCH_MAX, wanted - BATCH_MAX * n), 0, lease) for n in range(more)]
+        answers = await asyncio.gather(*polls)
+        return [*first, *(message for answer in answers for message in answer)]
+
+    async def _read(self, message: Incoming, items: list[Item]) -> None:
+        hold = self._keeper.hold(message)
+        try:
+            wish = decode(message.body)
+            if wish.task != self._task.name:
+                raise BadMessageError("unknown-task", f"the queue belongs to {self._task.name}, not {wish.task[:100]}")
+            value = self._task.payload.decode(wish.args)[ITEM]
+        except BadPayloadError as error:
+            await self._reject(hold, "bad-payload", str(error))
+        except BadMessageError as error:
+            await self._reject(hold, error.reason, str(error))
+        else:
+            items.append(Item(hold, value))
+
+    # Running ------------------------------------------------------------------------------------------
+
+    async def _handle(self, items: list[Item]) -> None:
+        task = self._task
+        try:
+            await self._gate.pace(task, len(items))
+        except JobStoreError as error:
+            _log.warning("a batch of %s waits for its rate in vain, and comes again: %s", task.name, error)
+            await asyncio.gather(*(self._give_back(item) for item in items))
+            return
+        await self._run([item for item in items if item.hold.stopped is None])
+
+    async def _run(self, items: list[Item]) -> None:
+        """Calls the function; a batch that fails as a whole at its last attempt is halved, to find who is at fault."""
+        attempt = max((item.hold.message.receives for item in items), default=1)
+        try:
+            failed = await self._call(items, attempt)
+        except AlreadyDone:
+            failed = []
+        except Exception as error:
+            last = attempt > self._task.settings.retries or isinstance(error, Permanent)
+            if last and len(items) > 1:
+                half = len(items) // 2
+                await self._run(items[:half])
+                await self._run(items[half:])
+                return
+            await asyncio.gather(*(self._failed(item, error) for item in items))
+            return
+        bad = {id(item) for item in failed}
+        said = _ItemFailedError("the task answered that this item failed")
+        await asyncio.gather(*(self._failed(item, said) if id(item) in bad else self._done(item) for item in items))
+
+    async def _call(self, items: list[Item], attempt: int) -> list[Item]:
+        """Answers the items that failed. Raises what the function raises."""
+        if not items:
+            return []
+        task = self._task
+        job = CurrentJob(task.app.name, task.name, f"{task.name}/batch-{uuid.uuid4().hex}", task.queue, attempt)
+        arguments: dict[str, Any] = {task.list_name: [item.value for item in items]}
+        for name, provider in task.payload.uses.items():
+            arguments[name] = await self._resources.get(provider)
+        middleware = task.app.middleware
+
+        async def call(depth: int = 0) -> Any:
+            if depth == len(middleware):
+                return await self._executor.run(task, arguments, job)
+            return await middleware[depth].running(job, {}, lambda: call(depth + 1))
+
+        answer = await call()
+        return _failed_items(items, answer)
+
+    # Settling -----------------------------------------------------------------------------------------
+
+    async def _done(self, item: Item) -> None:
+        if item.hold.stopped != "lost":
+            await self._settle(item.hold, self._connection.delete(item.hold.message))
+            self._worker.ended()
+
+    async def _failed(self, item: Item, error: Exception) -> None:
+        if item.hold.stopped == "lost":
+            return
+        message = item.hold.message
+        verdict = judge(error, message.receives, self._task.settings, random.random())  # noqa: S311 - jitter
+        failure = describe(error, message.receives, int(time.time() * 1000), self._worker.name)
+        if isinstance(verdict, Again):
+            await self._settle(item.hold, self._connection.retry(message, verdict.delay))
+        else:
+            await self._reject(item.hold, verdict.reason, explanation(failure))
+
+    async def _reject(self, hold: Hold, reason: str, error: str) -> None:
+        _log.error("message %s goes to the dead-letter queue: %s", hold.message.message_id, reason)
+        await self._settle(hold, self._connection.reject(hold.message, reason, error))
+
+    async def _give_back(self, item: Item) -> None:
+        await self._settle(item.hold, self._connection.release(item.hold.message, 0))
+
+    async def _settle(self, hold: Hold, settling: Any) -> None:
+        try:
+            await settling
+        except TransportError as error:
+            _log.warning("message %s comes again: %s", hold.message.message_id, error)
+        finally:
+            self._keeper.let_go(hold)
+
+
+class _ItemFailedError(Exception):
+    """The function said so."""
+
+
+def _failed_items(items: Sequence[Item], answer: Any) -> list[Item]:
+    """The items of a batch that a function answered as failed. Raises BadResultError for what was not in the batch."""
+    if answer is None:
+        return []
+    if not isinstance(answer, list | tuple | set):
+        raise BadResultError(
+            f"a batch task answers a list of the items that failed, or None, not {type(answer).__name__}"
+        )
+    left = list(items)
+    failed = []
+    for value in answer:
+        found = next((one for one in left if one.value is value), None) or next(
+            (one for one in left if one.value == value), None
+        )
+        if found is None:
+            raise BadResultError("a batch task answered an item that was not in its batch")
+        left.remove(found)
+        failed.append(found)
+    return failed

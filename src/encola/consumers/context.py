@@ -1,0 +1,57 @@
+"""The job that runs here: what a task can learn of it, and say about it."""
+
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar
+
+NOTE_LENGTH_MAX = 500
+OUTSIDE = "this is of use within a task only"
+
+
+class CurrentJob:
+    """The job that runs. Its attributes are for reading; ``progress`` may be called from any thread."""
+
+    __slots__ = ("_on_progress", "app", "attempt", "id", "note", "queue", "share", "stop_requested", "task")
+
+    def __init__(
+        self,
+        app: str,
+        task: str,
+        job_id: str,
+        queue: str,
+        attempt: int,
+        on_progress: Callable[["CurrentJob"], None] = lambda job: None,
+    ) -> None:
+        self.app = app
+        self.task = task
+        self.id = job_id
+        self.queue = queue
+        self.attempt = attempt
+        self.share = 0.0
+        self.note = ""
+        self.stop_requested = threading.Event()
+        self._on_progress = on_progress
+
+    def progress(self, share: float, note: str = "") -> None:
+        """How far it is, from 0 to 1. Kept beside the job's record, at most about once a second."""
+        self.share = min(1.0, max(0.0, float(share)))
+        self.note = str(note)[:NOTE_LENGTH_MAX]
+        self._on_progress(self)
+
+
+current: ContextVar[CurrentJob | None] = ContextVar("encola_current_job", default=None)
+
+
+def current_job() -> CurrentJob:
+    """The job that this code runs for. Raises RuntimeError outside of one."""
+    job = current.get()
+    if job is None:
+        raise RuntimeError(OUTSIDE)
+    return job
+
+
+def progress(share: float, note: str = "") -> None:
+    """Tells how far the running job is, from 0 to 1, with a word for people. Outside of a job it does nothing."""
+    job = current.get()
+    if job is not None:
+        job.progress(share, note)

@@ -1,0 +1,88 @@
+"""The message of a job: what a producer puts on the queue and a consumer finds there.
+
+    {"task": "report", "args": {"month": "2026-10"}, "job": "report/2026-10", ...}
+
+Whoever wants to, sends ``task`` and ``args`` from any language; the rest is the runtime's. ``then`` are the next links
+of a chain, ``join`` says to which group the job belongs.
+"""
+
+from typing import Any
+
+import msgspec
+
+from encola.consumers.errors import BadMessageError
+
+VERSION = 1
+BODY_BYTES_MAX = 1_048_576
+"""Of a message with its attributes (Amazon SQS quotas)."""
+
+BAD_MESSAGE = "bad-message"
+OTHER_VERSION = "unsupported-version"
+
+TASK_ATTRIBUTE = "encola.task"
+DUE_ATTRIBUTE = "encola.due"
+REASON_ATTRIBUTE = "encola.reason"
+ERROR_ATTRIBUTE = "encola.error"
+
+
+class Link(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A task that will be sent later. ``into``: the parameter that gets the result of what came before."""
+
+    task: str
+    queue: str
+    job: str
+    args: msgspec.Raw
+    into: str | None = None
+    keyed: bool = False
+
+
+class Membership(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One job of a group. When all ``total`` have arrived under ``group``, ``then`` is sent (see ``workflow``).
+
+    ``index`` is the place of this job's result among the others.
+    """
+
+    group: str
+    total: int
+    index: int
+    then: Link
+    run_anyway: bool = False
+
+
+class JobMessage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """See the module. ``keyed``: the job's id was made of its key, so its payload must always be the same."""
+
+    task: str
+    args: msgspec.Raw = msgspec.Raw(b"{}")
+    job: str = ""
+    keyed: bool = False
+    then: tuple[Link, ...] = ()
+    join: Membership | None = None
+    v: int = VERSION
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(JobMessage)
+
+
+def encode(message: JobMessage) -> str:
+    return _encoder.encode(message).decode()
+
+
+def decode(body: str) -> JobMessage:
+    """Raises BadMessageError, with the reason in one word."""
+    try:
+        message = _decoder.decode(body)
+    except msgspec.DecodeError as error:  # ValidationError is one of them
+        raise BadMessageError(BAD_MESSAGE, f"the body is no message of a job: {error}") from None
+    except (UnicodeError, RecursionError):
+        raise BadMessageError(BAD_MESSAGE, "the body is no message of a job") from None
+    if message.v > VERSION:
+        raise BadMessageError(
+            OTHER_VERSION, f"the message is of version {message.v}; this runtime knows version {VERSION} and below"
+        )
+    return message
+
+
+def plain(value: msgspec.Raw | bytes) -> Any:
+    return msgspec.json.decode(value)

@@ -1,0 +1,60 @@
+"""Before a worker polls: are its queues there, and do they fit its tasks?"""
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from encola.consumers.errors import ConfigurationError
+from encola.consumers.queues import QueueOptions
+from encola.consumers.transport import NoQueueError, QueueFacts, RefusedError, Transport
+
+if TYPE_CHECKING:
+    from encola.consumers.app import App
+
+_log = logging.getLogger("encola.worker")
+
+
+async def prepare_queues(app: "App", transport: Transport, queues: Sequence[QueueOptions]) -> None:
+    """Makes what is missing if the application may; warns of what will hurt later.
+
+    Raises ConfigurationError (a queue is missing), TransportError.
+    """
+    may_create = transport.is_encola if app.create_queues is None else app.create_queues
+    for queue in queues:
+        for lane in queue.lanes:
+            try:
+                facts = await transport.describe(lane)
+            except NoQueueError:
+                if not may_create:
+                    raise ConfigurationError(
+                        f"the queue {lane} is missing: create it, or let workers do it with App(create_queues=True)"
+                    ) from None
+                try:
+                    await transport.create(queue.wish(lane))
+                except RefusedError as error:
+                    raise ConfigurationError(f"the queue {lane} is missing and could not be made: {error}") from None
+                facts = await transport.describe(lane)
+                _log.info("the queue %s was made, with dead letters on %s", lane, facts.dead_letters)
+            for warning in warnings(app, queue, facts):
+                _log.warning("%s", warning)
+
+
+def warnings(app: "App", queue: QueueOptions, facts: QueueFacts) -> list[str]:
+    """What will hurt later, in words."""
+    told = []
+    tasks = [task for task in app.tasks.values() if task.queue == queue.name]
+    retries = max((task.settings.retries for task in tasks), default=0)
+    if facts.dead_letters is None:
+        told.append(f"the queue {facts.name} has no dead-letter queue: what cannot be run will rest on it")
+    elif facts.receives_max is not None and facts.receives_max <= retries + 1:
+        told.append(
+            f"the queue {facts.name} moves messages to {facts.dead_letters} after {facts.receives_max} receives, before"
+            f" the {retries} retries of its tasks are over: reasons and what follows would be lost"
+        )
+    window = min((task.settings.window for task in tasks if task.settings.key is not None), default=None)
+    if window is not None and window < facts.retention:
+        told.append(
+            f"the queue {facts.name} keeps messages for {facts.retention:.0f} s, but keys are kept for {window:.0f} s:"
+            " a message that comes later than that runs again"
+        )
+    return told

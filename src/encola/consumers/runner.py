@@ -1,0 +1,405 @@
+"""One message, from its receive to its end: decode, limits, claim, run, store what came of it, settle.
+
+    decode ──► due? ──► limits ──► claim ──► run ──► complete ──► what follows ──► delete
+       │         │         │         │        │
+     reject   release   release   replay,    retry, or fail and reject
+                                  busy ...
+
+The order at the end is what makes effects happen once: the record first, the message last. Whoever dies in between
+leaves a message that comes again and finds the record: it is not run again.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from encola.consumers.connection import Connection
+from encola.consumers.context import CurrentJob
+from encola.consumers.errors import AlreadyDone, BadMessageError, BadPayloadError
+from encola.consumers.execution import Executor, TaskExitError
+from encola.consumers.follow import Follow
+from encola.consumers.gate import Gate
+from encola.consumers.jobstore import JobStoreError
+from encola.consumers.leases import Hold
+from encola.consumers.message import DUE_ATTRIBUTE, JobMessage, decode
+from encola.consumers.payload import payload_hash, to_json
+from encola.consumers.resources import Resources
+from encola.consumers.retry import Backoff
+from encola.consumers.task import Task
+from encola.consumers.transport import Incoming, RefusedError, TransportError
+from encola.consumers.verdicts import Again, BadResultError, describe, explanation, judge
+from encola.consumers.workflow import TIMEOUT_TASK, JoinTimeout
+from encola.engine import records
+from encola.engine.records import RESULT_BYTES_MAX
+
+UNKNOWN_TASK = "unknown-task"
+UNKNOWN_RETRIES = 8
+UNKNOWN_BACKOFF = Backoff(base=5.0, factor=2.0, cap=300.0)
+"""A task that is not known here may be known to the workers of a newer version: it waits some minutes for them."""
+
+BUSY_SECONDS_MAX = 10.0
+BUSY_JITTER = 0.5
+NO_DEAD_LETTERS_SECONDS = 900.0
+"""How long a message rests that belongs on a dead-letter queue when there is none."""
+
+_NULL = msgspec.Raw(b"null")
+_log = logging.getLogger("encola.worker")
+
+
+class Attempt(msgspec.Struct):
+    """What is known of the message while it is worked on."""
+
+    message: Incoming
+    hold: Hold
+    wish: JobMessage
+    task: Task[Any, Any]
+    job: str
+    arguments: dict[str, Any]
+    owner: str
+    fence: int = 0
+    slot: str = ""
+
+    @property
+    def number(self) -> int:
+        return self.message.receives
+
+
+class Runner:
+    """``tasks`` by name; ``worker`` is the name that records show. ``free`` of a call is told when its slot is free."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        executor: Executor,
+        resources: Resources,
+        gate: Gate,
+        follow: Follow,
+        *,
+        tasks: dict[str, Task[Any, Any]],
+        lease: float,
+        worker: str,
+        chance: Callable[[], float] = random.random,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._connection = connection
+        self._executor = executor
+        self._resources = resources
+        self._gate = gate
+        self._follow = follow
+        self._tasks = tasks
+        self._lease_ms = int(lease * 1000)
+        self._worker = worker
+        self._chance = chance
+        self._wall = wall
+        self._deliveries = 0
+
+    async def handle(self, hold: Hold, free: Callable[[float], None]) -> bool:
+        """Works on one message. Answers whether it is off the queue. ``free`` gets the seconds that the task ran.
+
+        Raises nothing but cancellation: what goes wrong with the service is logged, and the message comes again.
+        """
+        message = hold.message
+        try:
+            attempt = self._read(message, hold)
+            if attempt is None:
+                return await self._timeout_of_group(message)
+            return await self._claim_and_run(attempt, free)
+        except _NotDueError as error:
+            await self._connection.release(message, error.seconds)
+        except _UnknownTaskError as error:
+            return await self._unknown(message, error)
+        except BadMessageError as error:
+            return await self._reject(message, error.reason, str(error))
+        except (TransportError, JobStoreError) as error:
+            _log.warning("message %s comes again: %s", message.message_id, error)
+        return False
+
+    async def give_back(self, hold: Hold) -> None:
+        """A message that was not begun goes back to the queue, and the delivery does not count."""
+        if hold.stopped != "lost":
+            try:
+                await self._connection.release(hold.message, 0)
+            except TransportError as error:
+                _log.warning("message %s comes again when its lease is over: %s", hold.message.message_id, error)
+
+    # Reading ------------------------------------------------------------------------------------------
+
+    def _read(self, message: Incoming, hold: Hold) -> Attempt | None:
+        """None for a message of the runtime itself. Raises BadMessageError, _NotDueError, _UnknownTaskError."""
+        due = message.attributes.get(DUE_ATTRIBUTE, "")
+        if due.isascii() and due.isdigit() and (seconds := int(due) / 1000 - self._wall()) > 0:
+            raise _NotDueError(seconds)
+        wish = decode(message.body)
+        if wish.task == TIMEOUT_TASK:
+            return None
+        task = self._tasks.get(wish.task)
+        if task is None:
+            raise _UnknownTaskError(UNKNOWN_TASK, f"no task is called {wish.task[:100]!r}")
+        self._deliveries += 1
+        owner = f"{self._worker}/{self._deliveries}"
+        try:
+            arguments = task.payload.decode(wish.args)
+        except BadPayloadError as error:
+            raise BadMessageError("bad-payload", str(error)) from None
+        job = wish.job or task.job_id(wish.args, token=message.message_id)[0]
+        if not job.startswith(f"{task.name}/") or len(job) > records.KEY_LENGTH_MAX:
+            raise BadMessageError("bad-message", f"the job {job[:100]!r} does not belong to the task {task.name}")
+        return Attempt(message, hold, wish, task, job, arguments, owner)
+
+    async def _unknown(self, message: Incoming, error: BadMessageError) -> bool:
+        if message.receives > UNKNOWN_RETRIES:
+            return await self._reject(message, error.reason, str(error))
+        delay = UNKNOWN_BACKOFF.delay(message.receives, 0.5 + self._chance() / 2)
+        _log.warning("%s: message %s waits %.0f s for a worker that knows it", error, message.message_id, delay)
+        await self._connection.retry(message, delay)
+        return False
+
+    async def _timeout_of_group(self, message: Incoming) -> bool:
+        try:
+            timeout = msgspec.json.decode(decode(message.body).args, type=JoinTimeout)
+        except msgspec.DecodeError as error:
+            return await self._reject(message, "bad-message", str(error))
+        await self._follow.timed_out(timeout.group, timeout.total, timeout.then, run_anyway=timeout.run_anyway)
+        await self._connection.delete(message)
+        return True
+
+    # Claiming -----------------------------------------------------------------------------------------
+
+    async def _claim_and_run(self, attempt: Attempt, free: Callable[[float], None]) -> bool:
+        wait = await self._gate.pass_(attempt)
+        if wait is not None:
+            await self._connection.release(attempt.message, wait)
+            return False
+        try:
+            if not attempt.task.settings.track:
+                return await self._run(attempt, free)
+            reply = await self._connection.command(self._claim(attempt))
+            match reply:
+                case records.Run():
+                    attempt.fence = reply.fence
+                    attempt.hold.record_key = self._key(attempt)
+                    attempt.hold.owner_fence = (attempt.owner, reply.fence)
+                    return await self._run(attempt, free)
+                case records.Replay():
+                    return await self._again(attempt, reply.result)
+                case records.Busy():
+                    await self._connection.release(attempt.message, self._busy_delay(reply.lease_until))
+                    return False
+                case records.Mismatch():
+                    why = "another job has the same key and other arguments"
+                    return await self._reject(attempt.message, "mismatch", f"{attempt.job}: {why}")
+                case records.Dead():
+                    return await self._still_dead(attempt, reply.error)
+                case _:
+                    raise JobStoreError(f"the store answered {type(reply).__name__} to a claim")
+        finally:
+            await self._gate.leave(attempt)
+
+    def _claim(self, attempt: Attempt) -> records.Claim:
+        settings = attempt.task.settings
+        return records.Claim(
+            key=self._key(attempt),
+            owner=attempt.owner,
+            task=attempt.task.name,
+            queue=attempt.message.queue,
+            payload_hash=payload_hash(attempt.wish.args) if attempt.wish.keyed else "",
+            lease=self._lease_ms,
+            window=int(settings.window * 1000),
+            sent_at=attempt.message.sent_at,
+            worker=self._worker,
+        )
+
+    def _key(self, attempt: Attempt) -> str:
+        return attempt.task.app.record_key(attempt.job)
+
+    def _busy_delay(self, until: int) -> float:
+        remaining = min(BUSY_SECONDS_MAX, max(0.0, until / 1000 - self._wall()))
+        return remaining * (1 + BUSY_JITTER * self._chance())
+
+    async def _again(self, attempt: Attempt, result: msgspec.Raw) -> bool:
+        """It was done before: what follows is done again, in case that its worker died before."""
+        await self._follow.completed(attempt.job, attempt.wish, result)
+        await self._connection.delete(attempt.message)
+        return True
+
+    async def _still_dead(self, attempt: Attempt, error: records.Failure | None) -> bool:
+        if error is None:  # cancelled
+            await self._follow.failed(attempt.job, attempt.wish, records.Failure(0, 0, "Cancelled", "it was cancelled"))
+            await self._connection.delete(attempt.message)
+            return True
+        await self._follow.failed(attempt.job, attempt.wish, error)
+        return await self._reject(attempt.message, "permanent", explanation(error))
+
+    # Running ------------------------------------------------------------------------------------------
+
+    async def _run(self, attempt: Attempt, free: Callable[[float], None]) -> bool:
+        hold, task = attempt.hold, attempt.task
+        job = CurrentJob(
+            task.app.name, task.name, attempt.job, attempt.message.queue, attempt.number, lambda _: _progressed(hold)
+        )
+        hold.job = job
+        began = time.monotonic()
+        try:
+            if attempt.number > task.settings.retries + 1:
+                raise _CrashedError(
+                    f"it was received {attempt.number - 1} times without an end (was its worker killed?)"
+                )
+            result = await self._call(attempt, job)
+            encoded = _encode_result(result)
+        except asyncio.CancelledError:
+            free(time.monotonic() - began)
+            if hold.stopped is not None:
+                return await self._stopped(attempt)
+            if (own := asyncio.current_task()) is not None and own.cancelling():
+                raise
+            return await self._failed(attempt, TaskExitError("the task was cancelled from within"))
+        except AlreadyDone:
+            free(time.monotonic() - began)
+            return await self._completed(attempt, _NULL)
+        except Exception as error:
+            free(time.monotonic() - began)
+            return await self._failed(attempt, error)
+        free(time.monotonic() - began)
+        return await self._completed(attempt, encoded)
+
+    async def _call(self, attempt: Attempt, job: CurrentJob) -> Any:
+        hold, task = attempt.hold, attempt.task
+        current = asyncio.current_task()
+        hold.running = current
+        try:
+            if hold.stopped is not None:
+                raise asyncio.CancelledError
+            arguments = attempt.arguments
+            for name, provider in task.payload.uses.items():
+                arguments[name] = await self._resources.get(provider)
+            run = self._executor.run
+            middleware = task.app.middleware
+            if not middleware:
+                return await run(task, arguments, job)
+
+            async def call(depth: int = 0) -> Any:
+                if depth == len(middleware):
+                    return await run(task, arguments, job)
+                return await middleware[depth].running(job, attempt.message.attributes, lambda: call(depth + 1))
+
+            return await call()
+        finally:
+            hold.running = None
+            if hold.stopped is not None and current is not None:
+                while current.uncancel():
+                    pass
+
+    # Ends ---------------------------------------------------------------------------------------------
+
+    async def _completed(self, attempt: Attempt, result: msgspec.Raw) -> bool:
+        if attempt.fence:
+            owner, key = attempt.owner, self._key(attempt)
+            attempt.hold.owner_fence = None
+            window = int(attempt.task.settings.window * 1000)
+            reply = await self._connection.command(records.Complete(key, owner, attempt.fence, window, result))
+            if isinstance(reply, records.Lost):
+                _log.warning("job %s: its lease was lost, and the result is thrown away", attempt.job)
+                return False
+            if attempt.wish.then or attempt.wish.join:
+                await self._follow.completed(attempt.job, attempt.wish, result)
+        await self._connection.delete(attempt.message)
+        return True
+
+    async def _failed(self, attempt: Attempt, error: Exception) -> bool:
+        settings = attempt.task.settings
+        verdict = judge(error, attempt.number, settings, self._chance())
+        reason = "crashed" if isinstance(error, _CrashedError) else "" if isinstance(verdict, Again) else verdict.reason
+        failure = describe(_cause(error), attempt.number, int(self._wall() * 1000), self._worker)
+        final = not isinstance(verdict, Again)
+        if attempt.fence:
+            attempt.hold.owner_fence = None
+            window = int(settings.window * 1000)
+            reply = await self._connection.command(
+                records.Fail(self._key(attempt), attempt.owner, attempt.fence, window, failure, final)
+            )
+            if isinstance(reply, records.Lost):
+                _log.warning("job %s failed, but its lease was lost before: nothing is changed", attempt.job)
+                return False
+        if isinstance(verdict, Again):
+            _log.warning(
+                "job %s, attempt %d failed, again in %.1f s: %s",
+                attempt.job, attempt.number, verdict.delay, failure.type,
+            )  # fmt: skip
+            await self._connection.retry(attempt.message, verdict.delay)
+            return False
+        _log.error("job %s failed for good (%s): %s", attempt.job, reason, failure.type)
+        if attempt.fence:
+            await self._follow.failed(attempt.job, attempt.wish, failure)
+        return await self._reject(attempt.message, reason, explanation(failure))
+
+    async def _stopped(self, attempt: Attempt) -> bool:
+        """The handler was stopped: the lease is lost, somebody cancelled the job, or the worker ends."""
+        hold = attempt.hold
+        if hold.stopped == "lost":
+            _log.warning("job %s was stopped: its lease was lost", attempt.job)
+            return False
+        key, fence = self._key(attempt), attempt.fence
+        hold.owner_fence = None
+        if hold.stopped == "cancelled":
+            _log.info("job %s was cancelled", attempt.job)
+            failure = records.Failure(attempt.number, int(self._wall() * 1000), "Cancelled", "it was cancelled")
+            window = int(attempt.task.settings.window * 1000)
+            await self._connection.command(records.Fail(key, attempt.owner, fence, window, failure, final=True))
+            await self._follow.failed(attempt.job, attempt.wish, failure)
+            await self._connection.delete(attempt.message)
+            return True
+        if fence:
+            await self._connection.command(records.Release(key, attempt.owner, fence))
+        await self._connection.release(attempt.message, 0)
+        return False
+
+    async def _reject(self, message: Incoming, reason: str, error: str) -> bool:
+        """To the dead-letter queue; without one the message rests, and is told of, until it is too old."""
+        _log.error("message %s goes to the dead-letter queue: %s", message.message_id, reason)
+        try:
+            await self._connection.reject(message, reason, error)
+        except RefusedError as refused:
+            _log.error("message %s can't be dead-lettered, and rests: %s", message.message_id, refused)
+            await self._connection.retry(message, NO_DEAD_LETTERS_SECONDS)
+            return False
+        return True
+
+
+def _progressed(hold: Hold) -> None:
+    hold.progressed = True
+
+
+def _encode_result(result: Any) -> msgspec.Raw:
+    """Raises BadResultError."""
+    if result is None:
+        return _NULL
+    try:
+        encoded = to_json(result)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise BadResultError(f"the result cannot be made JSON: {error}") from None
+    if len(encoded) > RESULT_BYTES_MAX:
+        raise BadResultError(f"the result has {len(encoded)} bytes; at most {RESULT_BYTES_MAX} are kept")
+    return msgspec.Raw(encoded)
+
+
+def _cause(error: Exception) -> BaseException:
+    return error.__cause__ if isinstance(error, TaskExitError) and error.__cause__ is not None else error
+
+
+class _NotDueError(Exception):
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+
+class _UnknownTaskError(BadMessageError):
+    """It may be known elsewhere."""
+
+
+class _CrashedError(Exception):
+    """Earlier attempts ended without a word."""
