@@ -250,6 +250,13 @@ class Broker:
             return await self._receiving.attempt(queue, attempt_id, limit, lease, wait, wanted)
         return await self._receiving.receive(queue, limit, lease, wait, wanted)
 
+    async def collect(self, queue: Queue, *, limit: int, lease: Duration, wait: Duration) -> Sequence[Delivery]:
+        """As ``receive``, for a caller that may be cancelled at any moment: nothing that it had just got is counted.
+
+        A queue at its cap on leases answers nothing. Raises QueueGoneError.
+        """
+        return await self._receiving.park(queue, limit, lease, self._clock.now() + wait, always)
+
     async def delete(self, queue: Queue, receipts: Sequence[Receipt]) -> Sequence[Outcome]:
         """Deletes deliveries; on an ordered queue their leases must still run."""
         now, live = self._clock.now(), queue.ordered

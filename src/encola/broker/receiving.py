@@ -62,7 +62,7 @@ class Receiving:
             if not deliveries and found is Outcome.TOO_LONG and not queue.ordered:
                 raise TooManyLeasedError(queue.address.name)
             return deliveries
-        return await self._park(queue, limit, lease, self._clock.now() + wait, wanted)
+        return await self.park(queue, limit, lease, self._clock.now() + wait, wanted)
 
     async def attempt(
         self, queue: Queue, attempt_id: str, limit: int, lease: Duration, wait: Duration, wanted: Wanted = always
@@ -123,7 +123,7 @@ class Receiving:
         await self._store.apply([_move(queue, delivery, target, now) for delivery in over])
         return [delivery for delivery in deliveries if delivery.receives <= rule.max_receives]
 
-    async def _park(
+    async def park(
         self, queue: Queue, limit: int, lease: Duration, deadline: Instant, wanted: Wanted
     ) -> Sequence[Delivery]:
         """Waits for the first message until ``deadline``. Who is not wanted any more leaves it to the next."""
