@@ -1,0 +1,1 @@
+"""The queue service at the other end is anything that speaks the SQS API: a transport over it, and its client."""
