@@ -1,5 +1,6 @@
-"""Puts a server together: store, broker, SQS endpoint, health, HTTP listener; starts and stops them in order."""
+"""Puts a server together: store, broker, mappings, endpoints, health, HTTP listener; starts and stops them in order."""
 
+import asyncio
 import ssl
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -8,11 +9,18 @@ from encola import __version__
 from encola.broker.broker import Broker
 from encola.broker.clock import Clock
 from encola.engine.store import Store, StoreFailedError
+from encola.mappings.event import Words
+from encola.mappings.functions import Functions
+from encola.mappings.manager import Mappings
+from encola.mappings.model import MappingError
 from encola.protocols.aws.identity import Authenticator
 from encola.protocols.http.listener import HttpListener, server_ssl_context
-from encola.protocols.sqs.declared import declare
+from encola.protocols.lambda_api.endpoint import LambdaEndpoint
+from encola.protocols.sqs.checksums import md5_of_attributes
+from encola.protocols.sqs.declared import DeclarationError, declare
 from encola.protocols.sqs.desk import SqsOptions
 from encola.protocols.sqs.endpoint import SqsEndpoint
+from encola.protocols.sqs.receipts import handle_of
 from encola.server.config import Config, ConfigError
 from encola.server.front import Front
 from encola.server.health import Health
@@ -49,12 +57,19 @@ class Server:
                 auto_create_queues=config.development.auto_create_queues,
             ),
         )
+        self.mappings = Mappings(
+            self._broker,
+            Functions(config.functions, config.push.url_prefixes),
+            Words(handle_of, md5_of_attributes),
+        )
+        lambda_api = LambdaEndpoint(self.mappings, Authenticator(config.credentials, service="lambda"))
         self._health = Health(self._store, self._facts)
         front = Front(
             self._sqs.handle,
             self._health.answer,
             trusting=not config.credentials,
             public_host=(urlsplit(config.server.public_url).hostname or "") if config.server.public_url else "",
+            lambda_api=lambda_api.handle,
         )
         self._listener = HttpListener(front.handle, config.limits, access=access_hook(config.log))
 
@@ -66,8 +81,10 @@ class Server:
             await self._broker.open()
             try:
                 await declare(self._sqs.desk, self.config.queues)
+                await self._open_mappings()
                 await self._listener.start(self.config.server.host, self.config.server.port, tls)
             except BaseException:
+                await self.mappings.stop(0)
                 await self._broker.close()
                 raise
         except BaseException:
@@ -84,10 +101,18 @@ class Server:
     async def stop(self) -> None:
         """Gracefully: parked polls answer empty, running requests finish, then the store is closed."""
         self._health.stopping = True
+        await self.mappings.stop_receiving()
         self._broker.stop_waiting()
-        await self._listener.stop(self.config.server.grace_seconds)
+        grace = self.config.server.grace_seconds
+        await asyncio.gather(self._listener.stop(grace), self.mappings.stop(grace))
         await self._broker.close()
         await self._store.close()
+
+    async def _open_mappings(self) -> None:
+        try:
+            await self.mappings.open(self.config.mappings)
+        except MappingError as error:
+            raise DeclarationError(f"mappings: {error.message}") from None
 
     def _on_full(self, full: bool) -> None:
         self._health.full = full

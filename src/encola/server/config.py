@@ -3,8 +3,8 @@
     flags of the command line  >  environment  >  configuration file  >  defaults
 
 An environment variable is called ``ENCOLA_<SECTION>__<FIELD>`` (two underscores: orchestrators make variables with one
-out of a service's name). ``ENCOLA_CREDENTIALS`` and ``ENCOLA_QUEUES`` hold JSON lists. What is not known is refused, in
-the file and in the environment, so that no misspelt setting is silently without effect.
+out of a service's name). ``ENCOLA_CREDENTIALS``, ``ENCOLA_QUEUES`` and the other lists hold JSON. What is not known is
+refused, in the file and in the environment, so that no misspelt setting is silently without effect.
 """
 
 import math
@@ -17,15 +17,19 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from encola.mappings.declared import DeclaredMapping
+from encola.mappings.functions import DeclaredFunction, is_url
 from encola.protocols.aws.credentials import Credential
 from encola.protocols.http.limits import HttpLimits
+from encola.protocols.lambda_api.endpoint import ACTIONS as LAMBDA_ACTIONS
 from encola.protocols.sqs.declared import DeclaredQueue
 from encola.protocols.sqs.operations import OPERATIONS, PEEK
 
 PREFIX = "ENCOLA_"
-LISTS = ("credentials", "queues")
+LISTS = ("credentials", "queues", "functions", "mappings")
+LIST_FIELDS = (("push", "url_prefixes"),)
 OF_COMMANDS = ("config", "endpoint")  # ENCOLA_CONFIG and ENCOLA_ENDPOINT stand for flags of the command line
-ACTIONS = (*OPERATIONS, PEEK.name)
+ACTIONS = (*OPERATIONS, PEEK.name, *LAMBDA_ACTIONS)
 
 _ORCHESTRATED = re.compile(r"\w+_SERVICE_(HOST|PORT\w*)=.*|\w+_PORT(_\d+_\w+)?=(tcp|udp|sctp)://.*|\w+_PORT_\d+_\w+=.*")
 """What Kubernetes sets in every container for a service that is called encola, or encola-something."""
@@ -66,6 +70,12 @@ class LogConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     access: bool = False
 
 
+class PushConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``url_prefixes``: the Lambda API may name function URLs below these, besides the functions that are declared."""
+
+    url_prefixes: tuple[str, ...] = ()
+
+
 class DevelopmentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Deviations from Amazon SQS that make a developer's life easier; all of them off by default.
 
@@ -84,9 +94,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     store: StoreConfig = StoreConfig()
     log: LogConfig = LogConfig()
     limits: HttpLimits = HttpLimits()
+    push: PushConfig = PushConfig()
     development: DevelopmentConfig = DevelopmentConfig()
     credentials: tuple[Credential, ...] = ()
     queues: tuple[DeclaredQueue, ...] = ()
+    functions: tuple[DeclaredFunction, ...] = ()
+    mappings: tuple[DeclaredMapping, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.server.port <= 65535:
@@ -105,6 +118,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         addresses = [(one.account, one.name) for one in self.queues]
         if len(set(addresses)) != len(addresses):
             raise ValueError("queues: two have the same name")
+        names = [(one.account, one.name) for one in self.functions]
+        if len(set(names)) != len(names):
+            raise ValueError("functions: two have the same name")
+        pairs = [(one.account, one.queue, one.function) for one in self.mappings]
+        if len(set(pairs)) != len(pairs):
+            raise ValueError("mappings: two have the same queue and function")
+        if not all(is_url(prefix) for prefix in self.push.url_prefixes):
+            raise ValueError("push.url_prefixes must be URLs, as http://127.0.0.1:9000/")
 
 
 def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Config:
@@ -167,17 +188,21 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         if section in LISTS and separator:
             raise ConfigError(f"{name}: {PREFIX}{section.upper()} holds all {section} as a JSON list")
         if section in LISTS:
-            try:
-                values[section] = msgspec.json.decode(text)
-            except msgspec.DecodeError:
-                raise ConfigError(f"{name} must hold a JSON list") from None
+            values[section] = _listed(name, text)
         elif separator:
-            values.setdefault(section, {})[field] = text
+            values.setdefault(section, {})[field] = _listed(name, text) if (section, field) in LIST_FIELDS else text
         elif section not in OF_COMMANDS and not _ORCHESTRATED.fullmatch(f"{name}={text}"):
             raise ConfigError(
                 f"{name} is not known: variables are called {PREFIX}<SECTION>__<FIELD>, with two underscores"
             )
     return values
+
+
+def _listed(name: str, text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        raise ConfigError(f"{name} must hold a JSON list") from None
 
 
 def _merge(base: dict[str, Any], more: Mapping[str, Any]) -> None:
@@ -193,6 +218,9 @@ def plain(config: Config) -> dict[str, Any]:
     values = msgspec.to_builtins(config, enc_hook=str)
     for credential in values["credentials"]:
         credential["secret_key"] = HIDDEN
+    for function in values["functions"]:
+        for field in ("headers", "environment"):
+            function[field] = dict.fromkeys(function[field], HIDDEN)
     return {section: _without_none(value) for section, value in values.items()}
 
 

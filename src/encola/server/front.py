@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from encola.protocols.http.message import Handler, Request, Response
+from encola.protocols.lambda_api.endpoint import PREFIX as LAMBDA_PREFIX
 from encola.server.health import PATHS
 from encola.server.loopback import is_address, is_loopback
 
@@ -32,15 +33,24 @@ _READS = ("GET", "HEAD")
 class Front:
     """See the module. ``trusting``: there are no credentials. ``public_host`` is a name of ours besides localhost."""
 
-    def __init__(self, sqs: Handler, health: Handler, *, trusting: bool, public_host: str = "") -> None:
+    def __init__(
+        self,
+        sqs: Handler,
+        health: Handler,
+        *,
+        trusting: bool,
+        public_host: str = "",
+        lambda_api: Handler | None = None,
+    ) -> None:
         self._sqs = sqs
         self._health = health
+        self._lambda = lambda_api or sqs
         self._trusting = trusting
         self._public_host = public_host
         self._hosts: dict[str, bool] = {}
 
     def handle(self, request: Request) -> Coroutine[Any, Any, Response]:
-        """Refuses pages of other sites, answers health checks, and leaves the rest to SQS.
+        """Refuses pages of other sites, answers health checks, and leaves the rest to Lambda's API and to SQS.
 
         A plain function: every request comes through here, and an ``async`` one costs each of them.
         """
@@ -52,6 +62,8 @@ class Front:
                 return _refuse(FOREIGN_PAGE)
         if request.method in _READS and request.target.partition("?")[0] in PATHS:
             return self._health(request)
+        if request.target.startswith(LAMBDA_PREFIX):
+            return self._lambda(request)
         return self._sqs(request)
 
     def _of_foreign_page(self, headers: dict[str, str]) -> bool:

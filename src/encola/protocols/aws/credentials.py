@@ -1,7 +1,8 @@
 """Who calls: credentials (what the operator declares) and identities (what a request proved to be).
 
 A credential belongs to a 12-digit account and can be limited to actions and to queues by patterns. The patterns are
-shell-style (``*``, ``?``, ``[abc]``); actions compare without regard to case and with or without ``sqs:``.
+shell-style (``*``, ``?``, ``[abc]``); actions compare without regard to case and with or without their service
+(``sqs:``, ``lambda:``).
 """
 
 import base64
@@ -96,8 +97,12 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 def _any_action(patterns: Sequence[str], action: str) -> bool:
-    wanted = action.lower().removeprefix("sqs:")
-    return any(fnmatchcase(wanted, one.lower().removeprefix("sqs:")) for one in patterns)
+    wanted = _bare(action)
+    return any(fnmatchcase(wanted, _bare(one)) for one in patterns)
+
+
+def _bare(action: str) -> str:
+    return action.lower().removeprefix("sqs:").removeprefix("lambda:")
 
 
 def identity_of(credential: Credential, region: str) -> Identity:

@@ -62,12 +62,16 @@ class _Grant:
 
 
 class Authenticator:
-    """See the module. ``wall`` answers seconds since 1970; signatures may be 15 minutes off it, either way.
+    """See the module. ``service`` is what signatures are for; ``wall`` answers seconds since 1970, and they may be 15
+    minutes off it, either way.
 
     Raises ValueError when two credentials share an access key.
     """
 
-    def __init__(self, credentials: Sequence[Credential], *, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, credentials: Sequence[Credential], *, service: str = SERVICE, wall: Callable[[], float] = time.time
+    ) -> None:
+        self._service = service
         self._credentials = {one.access_key: one for one in credentials}
         if len(self._credentials) != len(credentials):
             raise ValueError("two credentials have the same access_key")
@@ -120,7 +124,7 @@ class Authenticator:
             self._prove(grant, request, given)
         else:
             claim = claim_of_header(text)
-            check_scope(claim, SERVICE)
+            check_scope(claim, self._service)
             grant = self._grant(claim)
             self._prove(grant, request, claim.signature)
             if given == claim.signature:  # the signature is the last part, as with every client that we know
@@ -190,7 +194,7 @@ class Authenticator:
         path, _, query = request.target.partition("?")
         parameters = _parameters(query)
         claim = claim_of_query(parameters)
-        check_scope(claim, SERVICE)
+        check_scope(claim, self._service)
         stamp = parameters["X-Amz-Date"]
         self._check_expiry(stamp, parameters["X-Amz-Expires"], claim)
         if "x-amz-target" in request.headers and "x-amz-target" not in claim.signed_headers:
