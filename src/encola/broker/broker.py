@@ -21,6 +21,7 @@ from encola.broker.errors import (
 from encola.broker.message_ids import MessageIds
 from encola.broker.moves import Moves, MoveTask
 from encola.broker.receiving import Receiving, Wanted, always
+from encola.broker.records import Records
 from encola.broker.registry import Registry
 from encola.engine.changes import (
     Applied,
@@ -33,6 +34,8 @@ from encola.engine.changes import (
     Note,
     Purge,
     Put,
+    Reject,
+    Release,
     Stored,
 )
 from encola.engine.lifecycle import Outcome
@@ -48,7 +51,15 @@ from encola.engine.message import (
     QueueId,
     Receipt,
 )
-from encola.engine.queue import DEDUPLICATION_WINDOW, LEASE_TOTAL_MAX, MINUTE, Address, Queue, Settings
+from encola.engine.queue import (
+    DEDUPLICATION_WINDOW,
+    LEASE_TOTAL_MAX,
+    LONG_DELAY,
+    MINUTE,
+    Address,
+    Queue,
+    Settings,
+)
 from encola.engine.store import Store
 
 PURGE_PAUSE: Duration = MINUTE
@@ -57,7 +68,7 @@ __all__ = ["Broker", "Draft", "MoveTask"]
 
 
 class Draft(msgspec.Struct, frozen=True):
-    """A message as a producer hands it in. ``delay=None`` takes the queue's.
+    """A message as a producer hands it in. ``delay=None`` takes the queue's; a long one puts off its retention, too.
 
     ``deduplication_id`` is None where nothing is to be deduplicated; the caller has applied content deduplication and
     the scope (a key that is limited to a group contains the group).
@@ -88,6 +99,7 @@ class Broker:
         self._receiving = Receiving(store, clock, self._queues, self._attempts)
         self._chores = Chores(store, clock, self._queues)
         self._moves = Moves(store, clock, self._queues, self._message_ids)
+        self.records = Records(store, clock)
 
     async def open(self) -> None:
         """Reads the catalog, starts the chores (retention, sweeps, move tasks)."""
@@ -209,6 +221,8 @@ class Broker:
 
     def _put(self, queue: Queue, draft: Draft, now: Instant) -> Put:
         key = draft.deduplication_id
+        delay = queue.settings.delay if draft.delay is None else draft.delay
+        long = delay > LONG_DELAY
         envelope = Envelope(
             self._message_ids.new(),
             draft.sender,
@@ -217,14 +231,16 @@ class Broker:
             "",
             draft.headers,
             draft.properties,
+            now if long else 0,
         )
         return Put(
             queue.id,
             envelope,
             draft.body,
             now,
-            now + (queue.settings.delay if draft.delay is None else draft.delay),
+            now + delay,
             None if key is None else Deduplication(key, now + DEDUPLICATION_WINDOW),
+            now + delay if long else 0,
         )
 
     async def receive(
@@ -277,11 +293,35 @@ class Broker:
             [receipt for receipt, _ in leases],
         )
 
+    async def release(self, queue: Queue, receipts: Sequence[tuple[Receipt, Duration]]) -> Sequence[Outcome]:
+        """Takes deliveries back as if they had never happened; each message comes that long from now."""
+        now = self._clock.now()
+        return await self._settle(
+            [Release(queue.id, receipt.message, receipt.lease, now + pause, now) for receipt, pause in receipts],
+            [receipt for receipt, _ in receipts],
+        )
+
+    async def reject(
+        self, queue: Queue, rejections: Sequence[tuple[Receipt, Mapping[str, Header]]]
+    ) -> Sequence[Outcome]:
+        """Moves deliveries to the dead-letter queue, with headers that say why. NO_TARGET: the queue has none."""
+        target = self._queues.dead_letters(queue)
+        if target is None:
+            return [Outcome.NO_TARGET] * len(rejections)
+        now, live = self._clock.now(), queue.ordered
+        return await self._settle(
+            [
+                Reject(queue.id, receipt.message, receipt.lease, target.id, dict(headers), now, live)
+                for receipt, headers in rejections
+            ],
+            [receipt for receipt, _ in rejections],
+        )
+
     async def _settle(self, changes: Sequence[Change], receipts: Sequence[Receipt]) -> Sequence[Outcome]:
         outcomes: Sequence[Applied] = await self._store.apply(changes)
         for receipt in receipts:
             self._attempts.void(receipt.message)
-        return outcomes  # type: ignore[return-value]  # Delete and Extend answer Outcomes
+        return outcomes  # type: ignore[return-value]  # they answer Outcomes
 
     async def counts(self, queue: Queue) -> Counts:
         """Ready, leased and delayed messages now."""

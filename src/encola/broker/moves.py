@@ -204,7 +204,9 @@ class Moves:
         return moved
 
     def _resend(self, source: Queue, delivery: Delivery, target: Queue, now: Instant) -> Resend:
-        envelope = msgspec.structs.replace(delivery.envelope, message_id=self._message_ids.new(), dead_letter_source="")
+        envelope = msgspec.structs.replace(
+            delivery.envelope, message_id=self._message_ids.new(), dead_letter_source="", sent_at=0
+        )
         return Resend(source.id, delivery.id, delivery.lease, target.id, envelope, now)
 
 

@@ -14,7 +14,7 @@ from encola.broker.registry import Registry
 from encola.broker.tenants import Tenants
 from encola.broker.waiters import WOKEN_BY_SUCCESS, Waiters
 from encola.engine.changes import Claim, Extend, Move
-from encola.engine.lifecycle import Outcome
+from encola.engine.lifecycle import Outcome, dead_lettered
 from encola.engine.message import Delivery, Duration, Instant, QueueId
 from encola.engine.queue import LEASE_TOTAL_MAX, Queue
 from encola.engine.store import Store, StoreError
@@ -115,8 +115,8 @@ class Receiving:
         rule = queue.settings.dead_letter
         if rule is None or all(delivery.receives <= rule.max_receives for delivery in deliveries):
             return deliveries
-        target = self._registry.find(rule.target)
-        if target is None or target.ordered is not queue.ordered:
+        target = self._registry.dead_letters(queue)
+        if target is None:
             return deliveries
         now = self._clock.now()
         over = [delivery for delivery in deliveries if delivery.receives > rule.max_receives]
@@ -194,14 +194,8 @@ class Receiving:
 def _move(queue: Queue, delivery: Delivery, target: Queue, now: Instant) -> Move:
     """A dead-letter move. Source: Amazon SQS developer guide, "dead-letter queues".
 
-    Retention on a standard dead-letter queue counts from the first send; on an ordered one from the move, and there
-    the message id takes the place of the deduplication id.
+    Retention on a standard dead-letter queue counts from the first send; on an ordered one from the move.
     """
-    envelope = delivery.envelope
-    envelope = msgspec.structs.replace(
-        envelope,
-        dead_letter_source=str(queue.address),
-        deduplication_id=envelope.message_id if target.ordered else envelope.deduplication_id,
-    )
+    envelope = dead_lettered(delivery.envelope, queue, target)
     sent_at = now if target.ordered else delivery.sent_at
     return Move(queue.id, delivery.id, delivery.lease, target.id, envelope, sent_at, now)

@@ -32,6 +32,12 @@ class Registry:
     def sources_of(self, target: Address) -> Sequence[Queue]:
         return [q for q in self.all() if q.settings.dead_letter and q.settings.dead_letter.target == target]
 
+    def dead_letters(self, queue: Queue) -> Queue | None:
+        """Where the queue's dead letters go; None if it has no rule, or one that leads nowhere (any more)."""
+        rule = queue.settings.dead_letter
+        target = self._by_address.get(rule.target) if rule else None
+        return target if target is not None and target.ordered is queue.ordered else None
+
     def put(self, queue: Queue) -> None:
         self._by_address[queue.address] = queue
         self._by_id[queue.id] = queue

@@ -8,8 +8,9 @@ nothing; it does not undo its neighbours.
 import msgspec
 
 from encola.engine.lifecycle import Outcome
-from encola.engine.message import Duration, Envelope, Instant, MessageId, QueueId
+from encola.engine.message import Duration, Envelope, Header, Instant, MessageId, QueueId
 from encola.engine.queue import Queue
+from encola.engine.records import Command, Reply
 
 
 class Deduplication(msgspec.Struct, frozen=True):
@@ -23,7 +24,10 @@ class Deduplication(msgspec.Struct, frozen=True):
 
 
 class Put(msgspec.Struct, frozen=True):
-    """Store a message in ``queue``, ready at ``ready_at``. Answers :class:`Stored`."""
+    """Store a message in ``queue``, ready at ``ready_at``. Answers :class:`Stored`.
+
+    Its retention counts from ``sent_at``, or from ``kept_from`` if that is later.
+    """
 
     queue: QueueId
     envelope: Envelope
@@ -31,6 +35,7 @@ class Put(msgspec.Struct, frozen=True):
     sent_at: Instant
     ready_at: Instant
     deduplication: Deduplication | None = None
+    kept_from: Instant = 0
 
 
 class Delete(msgspec.Struct, frozen=True):
@@ -57,6 +62,36 @@ class Extend(msgspec.Struct, frozen=True):
     now: Instant
     lease_total_max: Duration
     uncounted: bool = False
+
+
+class Release(msgspec.Struct, frozen=True):
+    """Take a delivery back as if it had never happened (rules: ``judge_release``, ``released``).
+
+    The message is not leased any more: it is delayed until ``until``, or ready. Its receipt is void. Answers
+    :class:`Outcome`.
+    """
+
+    queue: QueueId
+    message: MessageId
+    lease: int
+    until: Instant
+    now: Instant
+
+
+class Reject(msgspec.Struct, frozen=True):
+    """Move a delivered message to the dead-letter queue ``target`` in one step (rules: ``judge_delete``, ``rejected``).
+
+    ``headers`` replace those of the same names; an empty value removes. Answers :class:`Outcome`; NO_TARGET when
+    there is no such queue.
+    """
+
+    queue: QueueId
+    message: MessageId
+    lease: int
+    target: QueueId
+    headers: dict[str, Header]
+    now: Instant
+    live_lease: bool = False
 
 
 class Move(msgspec.Struct, frozen=True):
@@ -126,11 +161,22 @@ class Note(msgspec.Struct, frozen=True):
     value: bytes | None
 
 
+class Amend(msgspec.Struct, frozen=True):
+    """Carry out a command on the record under its key (rule: ``record_rules.decide``).
+
+    Answers a Reply, or :class:`Refused`. Keys belong to their account.
+    """
+
+    account: str
+    command: Command
+    now: Instant
+
+
 class Sweep(msgspec.Struct, frozen=True):
     """Free what nobody can see any more, at most ``limit`` rows. Answers :class:`Swept`.
 
     That is: messages sent before ``sent_before[queue]`` (retention), deduplication records whose window ended
-    before ``now``, and what purged and dropped queues held.
+    before ``now``, records past their time, and what purged and dropped queues held.
     """
 
     now: Instant
@@ -146,6 +192,12 @@ class Stored(msgspec.Struct, frozen=True):
     duplicate: bool = False
 
 
+class Refused(msgspec.Struct, frozen=True):
+    """A command that no rule allows (``WrongRecordError``): nothing was changed."""
+
+    reason: str
+
+
 class Swept(msgspec.Struct, frozen=True):
     """A Sweep's answer: messages removed, and whether there is more to do now."""
 
@@ -153,8 +205,8 @@ class Swept(msgspec.Struct, frozen=True):
     more: bool
 
 
-Change = Put | Delete | Extend | Move | Resend | Declare | Drop | Purge | Note | Sweep
-Applied = Stored | Outcome | Swept
+Change = Put | Delete | Extend | Release | Reject | Move | Resend | Declare | Drop | Purge | Note | Amend | Sweep
+Applied = Stored | Outcome | Reply | Refused | Swept
 
 
 class Claim(msgspec.Struct, frozen=True):

@@ -6,8 +6,12 @@ carry out the answer in the same transaction. ``TRANSITIONS`` is the source of t
 """
 
 import enum
+from collections.abc import Mapping
 
-from encola.engine.message import Instant, MessageState
+import msgspec
+
+from encola.engine.message import Envelope, Header, Instant, MessageState
+from encola.engine.queue import LONG_DELAY, Queue
 
 
 class State(enum.Enum):
@@ -26,6 +30,7 @@ class Event(enum.Enum):
     CLAIM = "claim"
     EXTEND = "extend"
     RELEASE = "release"
+    POSTPONE = "put off"
     LEASE_OVER = "lease over"
     DELETE = "delete"
     DEAD_LETTER = "dead-letter"
@@ -44,6 +49,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.READY, Event.PURGE): State.GONE,
     (State.LEASED, Event.EXTEND): State.LEASED,
     (State.LEASED, Event.RELEASE): State.READY,
+    (State.LEASED, Event.POSTPONE): State.DELAYED,
     (State.LEASED, Event.LEASE_OVER): State.READY,
     (State.LEASED, Event.DELETE): State.GONE,
     (State.LEASED, Event.DEAD_LETTER): State.READY,  # on the dead-letter queue
@@ -59,6 +65,7 @@ class Outcome(enum.Enum):
     STALE = "stale"  # leased anew since this receipt was given out
     EXPIRED = "expired"  # the lease ran out and the rule asked for a live one
     TOO_LONG = "too long"  # the lease would exceed its longest total time
+    NO_TARGET = "no target"  # the queue that it was to go to does not exist
 
 
 def state_of(message: MessageState | None, now: Instant) -> State:
@@ -98,3 +105,58 @@ def judge_extend(
     if until > message.leased_at + lease_total_max:
         return Outcome.TOO_LONG
     return Outcome.DONE
+
+
+def judge_release(message: MessageState | None, lease: int, now: Instant) -> Outcome:
+    """May the holder of ``lease`` take this delivery back? Only while it runs: afterwards it has happened."""
+    if message is None:
+        return Outcome.GONE
+    if message.lease != lease:
+        return Outcome.STALE
+    return Outcome.EXPIRED if message.ready_at <= now or not message.leased_at else Outcome.DONE
+
+
+def released(message: MessageState, envelope: Envelope, until: Instant, now: Instant) -> tuple[MessageState, Envelope]:
+    """A message whose delivery never happened, and that comes (again) at ``until``.
+
+    Its lease number rises, so that the receipt is void. If it is put off for long, its retention counts from then.
+    """
+    receives = message.receives - 1
+    kept_from = until if until - now > LONG_DELAY else message.sent_at
+    state = msgspec.structs.replace(
+        message,
+        ready_at=until,
+        lease=message.lease + 1,
+        receives=receives,
+        sent_at=max(message.sent_at, kept_from),
+        first_received_at=message.first_received_at if receives else 0,
+        leased_at=0,
+    )
+    if state.sent_at != message.sent_at and not envelope.sent_at:
+        envelope = msgspec.structs.replace(envelope, sent_at=message.sent_at)
+    return state, envelope
+
+
+def delayed_by_queue(message: MessageState, now: Instant) -> bool:
+    """Does a new delay of its (ordered) queue hold for this message too? Not if it is leased, or was put off."""
+    return not message.leased_at and (not message.lease or message.ready_at <= now)
+
+
+def dead_lettered(envelope: Envelope, source: Queue, target: Queue) -> Envelope:
+    """The envelope of a message that goes to a dead-letter queue.
+
+    On an ordered one the message id takes the place of the deduplication id, and retention counts from the move.
+    """
+    return msgspec.structs.replace(
+        envelope,
+        dead_letter_source=str(source.address),
+        deduplication_id=envelope.message_id if target.ordered else envelope.deduplication_id,
+        sent_at=0 if target.ordered else envelope.sent_at,
+    )
+
+
+def rejected(envelope: Envelope, source: Queue, target: Queue, headers: Mapping[str, Header]) -> Envelope:
+    """As ``dead_lettered``, with these headers in the place of those of the same names; those without a value go."""
+    merged = {**envelope.headers, **headers}
+    kept = {name: header for name, header in merged.items() if header.value}
+    return msgspec.structs.replace(dead_lettered(envelope, source, target), headers=kept)

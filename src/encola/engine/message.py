@@ -34,7 +34,8 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True):
 
     ``group`` orders messages on an ordered queue and names the tenant on a standard one ("" for none).
     ``dead_letter_source`` is the address (``account/name``) of the queue from which the message was
-    dead-lettered. ``properties`` holds what one protocol wants back and no rule reads.
+    dead-lettered. ``properties`` holds what one protocol wants back and no rule reads. ``sent_at`` is when the message
+    was sent, where its state tells a later moment from which retention counts (0: it does not).
     """
 
     message_id: str
@@ -44,6 +45,7 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True):
     dead_letter_source: str = ""
     headers: dict[str, Header] = {}
     properties: dict[str, str] = {}
+    sent_at: Instant = 0
 
 
 class Receipt(msgspec.Struct, frozen=True, array_like=True):

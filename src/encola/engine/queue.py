@@ -11,6 +11,9 @@ DAY: Duration = 24 * HOUR
 
 DEDUPLICATION_WINDOW: Duration = 5 * MINUTE
 LEASE_TOTAL_MAX: Duration = 12 * HOUR
+LONG_DELAY: Duration = 15 * MINUTE
+"""The retention of a message that is put off for longer counts from when it comes due: it must not end before."""
+
 LEASED_MAX = 120_000
 """Messages of one queue that may be leased at once."""
 

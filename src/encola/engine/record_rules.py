@@ -79,6 +79,8 @@ def _claim(record: Record | None, claim: Claim, now: Instant) -> tuple[Record | 
         return job, Dead(job.errors[-1] if job.errors and job.state == "dead" else None)
     elif job.state == "running" and job.lease_until > now and job.owner != claim.owner:
         return job, Busy(job.lease_until)
+    elif job.state == "running" and job.lease_until <= now and job.cancelled:  # its worker died before it knew
+        return _ended(job, "cancelled", claim.window, now), Dead()
     again = job.state in ("dead", "cancelled")
     held = job.state == "running" and job.owner == claim.owner and job.lease_until > now  # the answer got lost
     fence = job.fence if held else job.fence + 1
@@ -100,7 +102,7 @@ def _claim(record: Record | None, claim: Claim, now: Instant) -> tuple[Record | 
         worker=claim.worker,
         progress=0.0,
         note="",
-        cancelled=False,
+        cancelled=held and job.cancelled,
     )
     return new, Run(fence, attempt)
 
@@ -222,8 +224,10 @@ def _reserve(record: Record | None, reserve: Reserve, now: Instant) -> tuple[Rec
     """The generic cell rate algorithm (ITU-T I.371): ``free_at`` is its theoretical arrival time."""
     if not isinstance(record, Pace | None):
         raise WrongRecordError(f"{reserve.key} is no rate")
-    if not (1 <= reserve.count <= COUNT_MAX and 1 <= reserve.interval_us <= INTERVAL_US_MAX and reserve.burst >= 1):
-        raise WrongRecordError("count, interval and burst must be at least 1")
+    if not (1 <= reserve.count <= COUNT_MAX and 1 <= reserve.burst <= COUNT_MAX):
+        raise WrongRecordError(f"count and burst must be between 1 and {COUNT_MAX}")
+    if not 1 <= reserve.interval_us <= INTERVAL_US_MAX:
+        raise WrongRecordError(f"an interval must be between 1 and {INTERVAL_US_MAX} microseconds")
     now_us = now * 1000
     earliest = now_us - (reserve.burst - 1) * reserve.interval_us
     start = max(record.free_at, earliest) if record else earliest
@@ -242,6 +246,8 @@ def _arrive(record: Record | None, arrive: Arrive, now: Instant) -> tuple[Record
     known = tuple(record.members) if record else ()
     if not arrive.member:
         return record, Arrived(len(known), arrive.total, known)
+    if len(known) >= MEMBERS_MAX and arrive.member not in known:
+        raise WrongRecordError(f"a group has at most {MEMBERS_MAX} members")
     members = known if arrive.member in known else (*known, arrive.member)
     arrived = Arrived(len(members), arrive.total, members if len(members) >= arrive.total else ())
     if record is not None and len(members) == len(known):

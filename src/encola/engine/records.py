@@ -12,9 +12,10 @@ second one after a lost answer does no harm.
 A **fence** is a number that rises with each claim. Whoever lost his lease has an old one, and changes nothing any more.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from encola.engine.message import Duration, Instant
 
@@ -22,6 +23,9 @@ ERRORS_MAX = 20
 """Attempts whose errors are kept: the newest."""
 
 KEY_LENGTH_MAX = 1024
+NAME_LENGTH_MAX = 512
+"""Of a task, a queue, an owner, a worker, the hash of a payload, the type of an error."""
+
 RESULT_BYTES_MAX = 262_144
 TEXT_LENGTH_MAX = 4_096
 """Of an error's message, a traceback, a note of progress: what is longer is cut by who sends it."""
@@ -35,6 +39,21 @@ HOLDERS_MAX = 1_000
 DURATION_MAX: Duration = 400 * 86_400_000
 COUNT_MAX = 1_000_000
 INTERVAL_US_MAX = 86_400_000_000
+COMMANDS_MAX = 100
+"""In one request, and keys in one."""
+
+FOUND_MAX = 1000
+"""Jobs in one answer."""
+
+# Limits are part of the types, so that whoever decodes a command from outside checks it; what is built in a program is
+# not checked. ``record_rules`` checks what would make a record too large. None of them may become lower: records that
+# are stored were decoded under them.
+Key = Annotated[str, Meta(min_length=1, max_length=KEY_LENGTH_MAX)]
+Name = Annotated[str, Meta(max_length=NAME_LENGTH_MAX)]
+Text = Annotated[str, Meta(max_length=TEXT_LENGTH_MAX)]
+Time = Annotated[Instant, Meta(ge=0, le=2**53)]
+Span = Annotated[Duration, Meta(ge=0, le=DURATION_MAX)]
+Number = Annotated[int, Meta(ge=0, le=2**53)]
 
 JobState = Literal["running", "completed", "failed", "dead", "cancelled"]
 """``failed`` may be tried again; ``dead`` may not. Who has no record is waiting, or is not known any more."""
@@ -43,12 +62,12 @@ JobState = Literal["running", "completed", "failed", "dead", "cancelled"]
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why an attempt failed."""
 
-    attempt: int
-    at: Instant
-    type: str
-    message: str
-    traceback: str = ""
-    worker: str = ""
+    attempt: Number
+    at: Time
+    type: Name
+    message: Text
+    traceback: Text = ""
+    worker: Name = ""
 
 
 class Job(msgspec.Struct, tag="job", omit_defaults=True):
@@ -113,24 +132,24 @@ class Claim(msgspec.Struct, tag="claim", frozen=True, omit_defaults=True):
     a newer wish or a redrive.
     """
 
-    key: str
-    owner: str
-    task: str
-    queue: str
-    payload_hash: str
-    lease: Duration
-    window: Duration
-    sent_at: Instant = 0
-    worker: str = ""
+    key: Key
+    owner: Name
+    task: Name
+    queue: Name
+    payload_hash: Name
+    lease: Span
+    window: Span
+    sent_at: Time = 0
+    worker: Name = ""
 
 
 class Renew(msgspec.Struct, tag="renew", frozen=True, omit_defaults=True):
     """Holds on to a job, and tells how far it is (``progress`` from 0 to 1). Answers Held or Lost."""
 
-    key: str
-    owner: str
-    fence: int
-    lease: Duration
+    key: Key
+    owner: Name
+    fence: Number
+    lease: Span
     progress: float | None = None
     note: str | None = None
 
@@ -138,20 +157,20 @@ class Renew(msgspec.Struct, tag="renew", frozen=True, omit_defaults=True):
 class Complete(msgspec.Struct, tag="complete", frozen=True, omit_defaults=True):
     """The job is done; its result is kept for ``window``. Answers Held or Lost."""
 
-    key: str
-    owner: str
-    fence: int
-    window: Duration
+    key: Key
+    owner: Name
+    fence: Number
+    window: Span
     result: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Fail(msgspec.Struct, tag="fail", frozen=True, omit_defaults=True):
     """An attempt failed; with ``final`` there is no other. Answers Held or Lost."""
 
-    key: str
-    owner: str
-    fence: int
-    window: Duration
+    key: Key
+    owner: Name
+    fence: Number
+    window: Span
     error: Failure
     final: bool = False
 
@@ -159,40 +178,40 @@ class Fail(msgspec.Struct, tag="fail", frozen=True, omit_defaults=True):
 class Release(msgspec.Struct, tag="release", frozen=True):
     """Gives the job back as if it had not been claimed: no attempt is counted. Answers Held or Lost."""
 
-    key: str
-    owner: str
-    fence: int
+    key: Key
+    owner: Name
+    fence: Number
 
 
 class Cancel(msgspec.Struct, tag="cancel", frozen=True):
     """Nobody shall run this job any more; who runs it learns it with the next Renew. Answers Cancelled."""
 
-    key: str
-    task: str
-    queue: str
-    window: Duration
+    key: Key
+    task: Name
+    queue: Name
+    window: Span
 
 
 class Forget(msgspec.Struct, tag="forget", frozen=True):
     """Removes the record, whatever it is, unless a lease runs. Answers Held if it is gone, else Lost."""
 
-    key: str
+    key: Key
 
 
 class Enter(msgspec.Struct, tag="enter", frozen=True):
     """Takes one of ``limit`` slots, or holds on to it. Answers Entered."""
 
-    key: str
-    owner: str
+    key: Key
+    owner: Name
     limit: int
-    lease: Duration
+    lease: Span
 
 
 class Leave(msgspec.Struct, tag="leave", frozen=True):
     """Gives a slot back. Answers Held."""
 
-    key: str
-    owner: str
+    key: Key
+    owner: Name
 
 
 class Reserve(msgspec.Struct, tag="reserve", frozen=True, omit_defaults=True):
@@ -201,20 +220,20 @@ class Reserve(msgspec.Struct, tag="reserve", frozen=True, omit_defaults=True):
     ``burst`` starts may come at once after a pause. Nothing is booked if the first would be later than ``patience``.
     """
 
-    key: str
+    key: Key
     count: int
     interval_us: int
     burst: int = 1
-    patience: Duration = 60_000
+    patience: Span = 60_000
 
 
 class Arrive(msgspec.Struct, tag="arrive", frozen=True):
     """A member of a group of ``total`` is done, however it ended. Answers Arrived. An empty ``member`` only looks."""
 
-    key: str
-    member: str
+    key: Key
+    member: Annotated[str, Meta(max_length=KEY_LENGTH_MAX)]
     total: int
-    window: Duration
+    window: Span
 
 
 Command = Claim | Renew | Complete | Fail | Release | Cancel | Forget | Enter | Leave | Reserve | Arrive
@@ -298,3 +317,61 @@ class Arrived(msgspec.Struct, tag="arrived", frozen=True, omit_defaults=True):
 
 
 Reply = Run | Replay | Busy | Mismatch | Dead | Held | Lost | Cancelled | Entered | Reserved | Arrived
+
+
+# Kept and found --------------------------------------------------------------------------------------
+
+
+class JobSearch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which jobs: all that fit everything given. The newest change first, and among equals the greatest key.
+
+    ``prefix`` is of the key. ``before`` is where an earlier answer ended (``FoundJobs.next``).
+    """
+
+    prefix: Annotated[str, Meta(max_length=KEY_LENGTH_MAX)] = ""
+    task: str | None = None
+    queue: str | None = None
+    states: tuple[JobState, ...] = ()
+    before: tuple[Time, str] | None = None
+    limit: Annotated[int, Meta(ge=1, le=FOUND_MAX)] = 100
+
+    def fits(self, job: Job) -> bool:
+        return (
+            job.key.startswith(self.prefix)
+            and self.task in (None, job.task)
+            and self.queue in (None, job.queue)
+            and (not self.states or job.state in self.states)
+            and (self.before is None or (job.updated_at, job.key) < self.before)
+        )
+
+
+class FoundJobs(msgspec.Struct):
+    """A page. It may be shorter than was asked for, even empty, and not be the last: then ``next`` is not None."""
+
+    jobs: list[Job]
+    next: tuple[Instant, str] | None = None
+
+
+_encoder = msgspec.json.Encoder()
+_decoder: "msgspec.json.Decoder[Record]" = msgspec.json.Decoder(Record)
+_LAST_CHARACTER = "\U0010ffff"
+_SURROGATES = range(0xD800, 0xE000)
+
+
+def pack(record: Record) -> bytes:
+    """A record as it is stored: JSON, since results are."""
+    return _encoder.encode(record)
+
+
+def unpack(doc: bytes) -> Record:
+    """Raises msgspec.MsgspecError if the document is damaged."""
+    return _decoder.decode(doc)
+
+
+def end_of(prefix: str) -> str | None:
+    """The least string that is greater than all that begin with ``prefix``, by code points; None if there is none."""
+    prefix = prefix.rstrip(_LAST_CHARACTER)
+    if not prefix:
+        return None
+    after = ord(prefix[-1]) + 1
+    return prefix[:-1] + chr(_SURROGATES.stop if after in _SURROGATES else after)

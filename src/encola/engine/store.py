@@ -15,6 +15,7 @@ import msgspec
 from encola.engine.changes import Applied, Change, Claim, Wakeup
 from encola.engine.message import Counts, Delivery, Instant, MessageId, Peek, QueueId
 from encola.engine.queue import Queue
+from encola.engine.records import FoundJobs, Job, JobSearch
 
 
 class StoreError(Exception):
@@ -70,6 +71,14 @@ class Store(Protocol):
 
     async def leased_by_group(self, queue: QueueId, now: Instant) -> Mapping[str, int]:
         """Leased messages of a queue by message group ("" for those without)."""
+        ...
+
+    async def jobs(self, account: str, keys: Sequence[str], now: Instant) -> Sequence[Job | None]:
+        """The jobs under these keys; None where there is none, or it is past its time."""
+        ...
+
+    async def find_jobs(self, account: str, search: JobSearch, now: Instant) -> FoundJobs:
+        """A page of jobs. It may be shorter than was asked for, so that no search takes long: see ``FoundJobs``."""
         ...
 
     def watch(self, listener: Callable[[Wakeup], None]) -> None:

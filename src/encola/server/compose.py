@@ -15,6 +15,7 @@ from encola.mappings.manager import Mappings
 from encola.mappings.model import MappingError
 from encola.protocols.aws.identity import Authenticator
 from encola.protocols.http.listener import HttpListener, server_ssl_context
+from encola.protocols.jobs.endpoint import JobsEndpoint
 from encola.protocols.lambda_api.endpoint import LambdaEndpoint
 from encola.protocols.sqs.checksums import md5_of_attributes
 from encola.protocols.sqs.declared import DeclarationError, declare
@@ -49,9 +50,10 @@ class Server:
         self.config = config
         self._store = _store(config, on_failure, self._on_full)
         self._broker = Broker(self._store, Clock(), relaxed=config.development.relaxed)
+        authenticator = Authenticator(config.credentials)
         self._sqs = SqsEndpoint(
             self._broker,
-            Authenticator(config.credentials),
+            authenticator,
             SqsOptions(
                 public_url=config.server.public_url.rstrip("/") if config.server.public_url else None,
                 auto_create_queues=config.development.auto_create_queues,
@@ -70,6 +72,7 @@ class Server:
             trusting=not config.credentials,
             public_host=(urlsplit(config.server.public_url).hostname or "") if config.server.public_url else "",
             lambda_api=lambda_api.handle,
+            jobs=JobsEndpoint(self._broker.records, authenticator).handle,
         )
         self._listener = HttpListener(front.handle, config.limits, access=access_hook(config.log))
 

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from encola.protocols.http.message import Handler, Request, Response
+from encola.protocols.jobs.endpoint import PREFIX as JOBS
 from encola.protocols.lambda_api.endpoint import PREFIX as LAMBDA_PREFIX
 from encola.server.health import PATHS
 from encola.server.loopback import is_address, is_loopback
@@ -41,16 +42,18 @@ class Front:
         trusting: bool,
         public_host: str = "",
         lambda_api: Handler | None = None,
+        jobs: Handler | None = None,
     ) -> None:
         self._sqs = sqs
         self._health = health
         self._lambda = lambda_api or sqs
+        self._jobs = jobs or sqs
         self._trusting = trusting
         self._public_host = public_host
         self._hosts: dict[str, bool] = {}
 
     def handle(self, request: Request) -> Coroutine[Any, Any, Response]:
-        """Refuses pages of other sites, answers health checks, and leaves the rest to Lambda's API and to SQS.
+        """Refuses pages of other sites, answers health checks, and leaves the rest to the protocol that is spoken.
 
         A plain function: every request comes through here, and an ``async`` one costs each of them.
         """
@@ -64,6 +67,8 @@ class Front:
             return self._health(request)
         if request.target.startswith(LAMBDA_PREFIX):
             return self._lambda(request)
+        if request.headers.get("x-amz-target", "").startswith(JOBS):
+            return self._jobs(request)
         return self._sqs(request)
 
     def _of_foreign_page(self, headers: dict[str, str]) -> bool:

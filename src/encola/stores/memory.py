@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from encola.engine.changes import (
+    Amend,
     Applied,
     Change,
     Claim,
@@ -22,6 +23,9 @@ from encola.engine.changes import (
     Note,
     Purge,
     Put,
+    Refused,
+    Reject,
+    Release,
     Resend,
     Stored,
     Sweep,
@@ -29,7 +33,17 @@ from encola.engine.changes import (
     Wakeup,
 )
 from encola.engine.lanes import merge, ordered_pick, ordered_ready_at
-from encola.engine.lifecycle import Outcome, State, judge_delete, judge_extend, state_of
+from encola.engine.lifecycle import (
+    Outcome,
+    State,
+    delayed_by_queue,
+    judge_delete,
+    judge_extend,
+    judge_release,
+    rejected,
+    released,
+    state_of,
+)
 from encola.engine.message import (
     Counts,
     Delivery,
@@ -41,6 +55,8 @@ from encola.engine.message import (
     QueueId,
 )
 from encola.engine.queue import Queue
+from encola.engine.record_rules import WrongRecordError, decide
+from encola.engine.records import FoundJobs, Job, JobSearch, Reply, pack, unpack
 from encola.engine.store import Catalog
 
 _log = logging.getLogger("encola.store")
@@ -66,6 +82,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._shelves: dict[QueueId, _Shelf] = {}
         self._notes: dict[tuple[str, str], bytes] = {}
+        self._records: dict[tuple[str, str], bytes] = {}  # packed, so that none shares memory with a request
         self._last_id = 0
         self._last_instant: Instant = 0
         self._listeners: list[Callable[[Wakeup], None]] = []
@@ -101,6 +118,10 @@ class MemoryStore:
                 return self._delete(change)
             case Extend():
                 return self._extend(change)
+            case Release():
+                return self._release(change)
+            case Reject():
+                return self._reject(change)
             case Move():
                 return self._move(change)
             case Resend():
@@ -113,6 +134,8 @@ class MemoryStore:
                 return self._purge(change)
             case Note():
                 return self._note(change)
+            case Amend():
+                return self._amend(change)
             case Sweep():
                 return self._sweep(change)
 
@@ -126,7 +149,7 @@ class MemoryStore:
             if until > put.sent_at:
                 return Stored(message, message_id, duplicate=True)
         message = self._new_id()
-        state = MessageState(message, put.ready_at, 0, 0, put.sent_at, 0, 0)
+        state = MessageState(message, put.ready_at, 0, 0, max(put.sent_at, put.kept_from), 0, 0)
         shelf.messages[message] = _Stored(state, put.envelope, put.body)
         if key is not None:
             shelf.seen[key.key] = (key.until, message, put.envelope.message_id)
@@ -164,13 +187,42 @@ class MemoryStore:
             return Outcome.GONE
         if stored.state.lease != move.lease:
             return Outcome.STALE
-        self._saw(move.now)
-        del shelf.messages[move.message]
-        state = MessageState(move.message, move.now, move.lease + 1, 0, move.sent_at, 0, 0)
-        target.messages[move.message] = _Stored(state, move.envelope, stored.body)
+        self._shift(shelf, stored, target, move.envelope, move.sent_at, move.now)
+        return Outcome.DONE
+
+    def _shift(
+        self, shelf: _Shelf, stored: _Stored, target: _Shelf, envelope: Envelope, sent_at: Instant, now: Instant
+    ) -> None:
+        self._saw(now)
+        message = stored.state.id
+        del shelf.messages[message]
+        state = MessageState(message, now, stored.state.lease + 1, 0, sent_at, 0, 0)
+        target.messages[message] = _Stored(state, envelope, stored.body)
         target.messages = dict(sorted(target.messages.items()))
-        self._wake_group(shelf, move.now)
-        self._wake(move.target, move.now)
+        self._wake_group(shelf, now)
+        self._wake(target.queue.id, now)
+
+    def _release(self, release: Release) -> Outcome:
+        shelf, stored = self._find(release.queue, release.message)
+        outcome = judge_release(stored.state if stored else None, release.lease, release.now)
+        if outcome is Outcome.DONE and stored and shelf:
+            stored.state, stored.envelope = released(stored.state, stored.envelope, release.until, release.now)
+            self._saw(release.now)
+            self._wake(release.queue, release.until)
+            self._wake_group(shelf, release.now)
+        return outcome
+
+    def _reject(self, reject: Reject) -> Outcome:
+        shelf, stored = self._find(reject.queue, reject.message)
+        outcome = judge_delete(stored.state if stored else None, reject.lease, reject.now, live_lease=reject.live_lease)
+        if outcome is not Outcome.DONE or stored is None or shelf is None:
+            return outcome
+        target = self._shelves.get(reject.target)
+        if target is None:
+            return Outcome.NO_TARGET
+        envelope = rejected(stored.envelope, shelf.queue, target.queue, reject.headers)
+        sent_at = reject.now if target.queue.ordered else stored.state.sent_at
+        self._shift(shelf, stored, target, envelope, sent_at, reject.now)
         return Outcome.DONE
 
     def _resend(self, resend: Resend) -> Outcome:
@@ -193,7 +245,7 @@ class MemoryStore:
             return Outcome.DONE
         if queue.ordered and queue.settings.delay != shelf.queue.settings.delay:
             for stored in shelf.messages.values():
-                if not stored.state.leased_at:
+                if delayed_by_queue(stored.state, queue.modified_at):
                     stored.state.ready_at = stored.state.sent_at + queue.settings.delay
                     self._wake(queue.id, stored.state.ready_at)
         shelf.queue = queue
@@ -214,6 +266,22 @@ class MemoryStore:
             self._notes[note.kind, note.key] = note.value
         return Outcome.DONE
 
+    def _amend(self, amend: Amend) -> Reply | Refused:
+        place = amend.account, amend.command.key
+        stored = self._records.get(place)
+        record = None if stored is None else unpack(stored)
+        try:
+            changed, reply = decide(record, amend.command, amend.now)
+        except WrongRecordError as error:
+            return Refused(str(error))
+        if changed is not record:
+            self._saw(amend.now)
+            if changed is None:
+                del self._records[place]
+            else:
+                self._records[place] = pack(changed)
+        return reply
+
     def _sweep(self, sweep: Sweep) -> Swept:
         removed = 0
         for queue, sent_before in sweep.sent_before.items():
@@ -228,6 +296,9 @@ class MemoryStore:
             seen = {key: entry for key, entry in shelf.seen.items() if entry[0] > sweep.now}
             forgotten += len(shelf.seen) - len(seen)
             shelf.seen = seen
+        records = {place: doc for place, doc in self._records.items() if unpack(doc).expires_at > sweep.now}
+        forgotten += len(self._records) - len(records)
+        self._records = records
         if removed or forgotten:
             self._saw(sweep.now)
         return Swept(removed, more=removed >= sweep.limit)
@@ -312,6 +383,20 @@ class MemoryStore:
             if state_of(stored.state, now) is State.LEASED:
                 leased[stored.envelope.group] = leased.get(stored.envelope.group, 0) + 1
         return leased
+
+    async def jobs(self, account: str, keys: Sequence[str], now: Instant) -> Sequence[Job | None]:
+        kept = self._jobs(account, now)
+        return [kept.get(key) for key in keys]
+
+    async def find_jobs(self, account: str, search: JobSearch, now: Instant) -> FoundJobs:
+        fitting = [job for job in self._jobs(account, now).values() if search.fits(job)]
+        fitting.sort(key=lambda job: (job.updated_at, job.key), reverse=True)
+        page = fitting[: search.limit]
+        return FoundJobs(page, (page[-1].updated_at, page[-1].key) if len(fitting) > len(page) else None)
+
+    def _jobs(self, account: str, now: Instant) -> dict[str, Job]:
+        records = (unpack(doc) for (of, _), doc in self._records.items() if of == account)
+        return {one.key: one for one in records if isinstance(one, Job) and one.expires_at > now}
 
     # Helpers ----------------------------------------------------------------------------------------
 

@@ -59,6 +59,8 @@ SHAPES: dict[str, ErrorShape] = {
     "SerializationException": ErrorShape("MalformedInput"),
     "ServiceUnavailable": ErrorShape("ServiceUnavailable", 503),
     "InternalFailure": ErrorShape("InternalFailure", 500),
+    # Ours:
+    "NoDeadLetterQueue": ErrorShape("Encola.NoDeadLetterQueue"),
 }
 
 

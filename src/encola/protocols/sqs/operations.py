@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from encola.protocols.sqs import moves, peeking, permissions, queues, receiving, sending, settling, tags
+from encola.protocols.sqs import extensions, moves, peeking, permissions, queues, receiving, sending, settling, tags
 from encola.protocols.sqs import shapes as s
 from encola.protocols.sqs.desk import Call, Desk
 from encola.protocols.sqs.errors import missing
@@ -75,5 +75,17 @@ OPERATIONS = {
 
 PEEK = Operation("PeekMessages", s.PeekMessagesRequest, _URL, peeking.peek_messages)
 
-TARGETS = {f"AmazonSQS.{name}": operation for name, operation in OPERATIONS.items()} | {"Encola.PeekMessages": PEEK}
+EXTENSIONS = {
+    f"Encola.{operation.name}": operation
+    for operation in (
+        Operation("DescribeServer", s.Empty, (), extensions.describe_server),
+        PEEK,
+        Operation("RejectMessageBatch", s.RejectMessageBatchRequest, _URL, extensions.reject_message_batch),
+        Operation("ReleaseMessageBatch", s.ChangeMessageVisibilityBatchRequest, _URL, extensions.release_message_batch),
+        Operation("SendMessageBatch", s.SendMessageBatchRequest, _URL, extensions.send_message_batch, creates=True),
+    )
+}
+"""Operations of ours; all but one ask for the permission of an operation of SQS."""
+
+TARGETS = {f"AmazonSQS.{name}": operation for name, operation in OPERATIONS.items()} | EXTENSIONS
 """``X-Amz-Target`` of the JSON protocol."""

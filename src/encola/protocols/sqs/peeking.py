@@ -40,7 +40,7 @@ def _peeked(call: Call, peek: Peek, now: int) -> s.PeekedMessage:
         Body=peek.body.decode("utf-8", "replace"),
         State=state_of(peek.state, now).value,
         ReadyTimestamp=peek.state.ready_at,
-        SentTimestamp=peek.state.sent_at,
+        SentTimestamp=envelope.sent_at or peek.state.sent_at,
         ApproximateReceiveCount=peek.state.receives,
         MessageGroupId=envelope.group or None,
         DeadLetterQueueSourceArn=call.arn(Address.parse(source)) if source else None,

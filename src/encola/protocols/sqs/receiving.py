@@ -104,7 +104,7 @@ def _system_attributes(call: Call, queue: Queue, delivery: Delivery, names: Sequ
     envelope = delivery.envelope
     attributes = {
         "SenderId": envelope.sender,
-        "SentTimestamp": str(delivery.sent_at),
+        "SentTimestamp": str(envelope.sent_at or delivery.sent_at),
         "ApproximateReceiveCount": str(delivery.receives),
         "ApproximateFirstReceiveTimestamp": str(delivery.first_received_at),
     }

@@ -49,7 +49,7 @@ async def send_message(desk: Desk, call: Call, request: s.SendMessageRequest) ->
     )
 
 
-def draft_of(entry: Entry, queue: Queue, sender: str) -> Draft:
+def draft_of(entry: Entry, queue: Queue, sender: str, delay_seconds_max: int = DELAY_SECONDS_MAX) -> Draft:
     """A message as the broker takes it. Raises SqsError."""
     body = check_body(entry.MessageBody)
     headers = check_attributes(entry.MessageAttributes) if entry.MessageAttributes else {}
@@ -66,8 +66,8 @@ def draft_of(entry: Entry, queue: Queue, sender: str) -> Draft:
         raise invalid_value(entry.MessageDeduplicationId[:128], "MessageDeduplicationId", NOT_FOR_THIS_TYPE)
     delay = entry.DelaySeconds
     if delay is not None:
-        if not 0 <= delay <= DELAY_SECONDS_MAX:
-            raise invalid_value(delay, "DelaySeconds", f"DelaySeconds must be >= 0 and <= {DELAY_SECONDS_MAX}.")
+        if not 0 <= delay <= delay_seconds_max:
+            raise invalid_value(delay, "DelaySeconds", f"DelaySeconds must be >= 0 and <= {delay_seconds_max}.")
         delay *= SECOND
     return Draft(body, sender, group or "", None, delay, headers, properties)
 
@@ -99,6 +99,13 @@ def _sequence_number(stored: Stored) -> str:
 
 
 async def send_message_batch(desk: Desk, call: Call, request: s.SendMessageBatchRequest) -> s.SendMessageBatchResult:
+    return await send_batch(desk, call, request, DELAY_SECONDS_MAX)
+
+
+async def send_batch(
+    desk: Desk, call: Call, request: s.SendMessageBatchRequest, delay_seconds_max: int
+) -> s.SendMessageBatchResult:
+    """Sends what can be sent of a batch; each entry may be delayed for up to ``delay_seconds_max``."""
     queue = desk.queue(call, request.QueueUrl, "SendMessage")
     entries = request.Entries or []
     check_batch_ids([entry.Id for entry in entries], "SendMessageBatchRequestEntry")
@@ -109,7 +116,7 @@ async def send_message_batch(desk: Desk, call: Call, request: s.SendMessageBatch
     total = 0
     for entry in entries:
         try:
-            draft = draft_of(entry, queue, call.identity.user_id)
+            draft = draft_of(entry, queue, call.identity.user_id, delay_seconds_max)
         except SqsError as error:
             failed.append(s.BatchResultErrorEntry(entry.Id, True, error.code, error.message))
             total += len(entry.MessageBody.encode("utf-8", "replace"))

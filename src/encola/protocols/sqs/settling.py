@@ -17,7 +17,8 @@ from encola.protocols.sqs.validate import check_batch_ids
 VISIBILITY_SECONDS_MAX = 43_200
 
 
-def _receipt(queue: Queue, handle: str) -> Receipt:
+def receipt_of_entry(queue: Queue, handle: str) -> Receipt:
+    """What a handle stands for. Raises SqsError."""
     if not handle:
         raise missing("ReceiptHandle")
     receipt = receipt_of(handle, queue.id)
@@ -33,7 +34,7 @@ def _receipt(queue: Queue, handle: str) -> Receipt:
 
 async def delete_message(desk: Desk, call: Call, request: s.DeleteMessageRequest) -> s.Empty:
     queue = desk.queue(call, request.QueueUrl, "DeleteMessage")
-    receipt = _receipt(queue, request.ReceiptHandle)
+    receipt = receipt_of_entry(queue, request.ReceiptHandle)
     (outcome,) = await desk.broker.delete(queue, (receipt,))
     _check_deleted(queue, request.ReceiptHandle, outcome)
     return s.Empty()
@@ -49,11 +50,11 @@ async def delete_message_batch(desk: Desk, call: Call, request: s.DeleteMessageB
     queue = desk.queue(call, request.QueueUrl, "DeleteMessage")
     entries = request.Entries or []
     check_batch_ids([entry.Id for entry in entries], "DeleteMessageBatchRequestEntry")
-    receipts, failed = _each(entries, lambda entry: _receipt(queue, entry.ReceiptHandle))
+    receipts, failed = each(entries, lambda entry: receipt_of_entry(queue, entry.ReceiptHandle))
     outcomes = await desk.broker.delete(queue, [receipt for _, receipt in receipts]) if receipts else ()
     if not failed and not queue.ordered:  # as _check_deleted would find, without asking it for each
         return s.BatchResult([s.BatchResultEntry(entry.Id) for entry in entries])
-    return _result(receipts, outcomes, failed, lambda entry, one: _check_deleted(queue, entry.ReceiptHandle, one))
+    return batch_result(receipts, outcomes, failed, lambda entry, one: _check_deleted(queue, entry.ReceiptHandle, one))
 
 
 # Visibility -----------------------------------------------------------------------------------------
@@ -63,7 +64,7 @@ async def change_message_visibility(desk: Desk, call: Call, request: s.ChangeMes
     queue = desk.queue(call, request.QueueUrl, "ChangeMessageVisibility")
     lease = _lease(queue, request)
     (outcome,) = await desk.broker.extend(queue, (lease,))
-    _check_extended(request, outcome)
+    check_extended(request, outcome)
     return s.Empty()
 
 
@@ -71,7 +72,7 @@ VisibilityEntry = s.ChangeMessageVisibilityRequest | s.ChangeMessageVisibilityBa
 
 
 def _lease(queue: Queue, entry: VisibilityEntry) -> tuple[Receipt, int]:
-    receipt = _receipt(queue, entry.ReceiptHandle)
+    receipt = receipt_of_entry(queue, entry.ReceiptHandle)
     seconds = entry.VisibilityTimeout
     if seconds is None:
         raise missing("VisibilityTimeout")
@@ -80,7 +81,8 @@ def _lease(queue: Queue, entry: VisibilityEntry) -> tuple[Receipt, int]:
     return receipt, seconds * SECOND
 
 
-def _check_extended(entry: VisibilityEntry, outcome: Outcome) -> None:
+def check_extended(entry: VisibilityEntry, outcome: Outcome) -> None:
+    """Raises SqsError for a lease that could not be changed."""
     if outcome is Outcome.TOO_LONG:
         raise invalid_value(
             entry.VisibilityTimeout,
@@ -103,18 +105,23 @@ async def change_message_visibility_batch(
     queue = desk.queue(call, request.QueueUrl, "ChangeMessageVisibility")
     entries = request.Entries or []
     check_batch_ids([entry.Id for entry in entries], "ChangeMessageVisibilityBatchRequestEntry")
-    leases, failed = _each(entries, lambda entry: _lease(queue, entry))
+    leases, failed = each(entries, lambda entry: _lease(queue, entry))
     outcomes = await desk.broker.extend(queue, [lease for _, lease in leases]) if leases else ()
-    return _result(leases, outcomes, failed, _check_extended)
+    return batch_result(leases, outcomes, failed, check_extended)
 
 
 # Batches --------------------------------------------------------------------------------------------
 
-BatchEntry = TypeVar("BatchEntry", s.DeleteMessageBatchRequestEntry, s.ChangeMessageVisibilityBatchRequestEntry)
+BatchEntry = TypeVar(
+    "BatchEntry",
+    s.DeleteMessageBatchRequestEntry,
+    s.ChangeMessageVisibilityBatchRequestEntry,
+    s.RejectMessageBatchRequestEntry,
+)
 Prepared = TypeVar("Prepared")
 
 
-def _each(
+def each(
     entries: Sequence[BatchEntry], prepare: Callable[[BatchEntry], Prepared]
 ) -> tuple[list[tuple[BatchEntry, Prepared]], list[s.BatchResultErrorEntry]]:
     """What can be done of a batch, and the entries that can't, with their errors."""
@@ -128,12 +135,13 @@ def _each(
     return prepared, failed
 
 
-def _result(
+def batch_result(
     prepared: Sequence[tuple[BatchEntry, Prepared]],
     outcomes: Sequence[Outcome],
     failed: list[s.BatchResultErrorEntry],
     check: Callable[[BatchEntry, Outcome], None],
 ) -> s.BatchResult:
+    """What a batch answers: the entries that were done, and those that were not, with their errors."""
     done = []
     for (entry, _), outcome in zip(prepared, outcomes, strict=True):
         try:

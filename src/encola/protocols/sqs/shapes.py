@@ -292,7 +292,28 @@ class ListMessageMoveTasksResult(Shape, omit_defaults=False):
     Results: list[ListMessageMoveTasksResultEntry]
 
 
-# Our extension --------------------------------------------------------------------------------------
+# Our extensions -------------------------------------------------------------------------------------
+
+
+class DescribeServerResult(Shape, omit_defaults=False):
+    """``Now`` is the queues' clock, in milliseconds since 1970."""
+
+    Name: str
+    Version: str
+    Now: int
+    DelaySecondsMax: int
+
+
+class RejectMessageBatchRequestEntry(Shape):
+    Id: str = ""
+    ReceiptHandle: str = ""
+    Reason: str | None = None
+    Error: str | None = None
+
+
+class RejectMessageBatchRequest(Shape):
+    QueueUrl: str = ""
+    Entries: list[RejectMessageBatchRequestEntry] | None = None
 
 
 class PeekMessagesRequest(Shape):

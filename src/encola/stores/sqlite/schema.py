@@ -8,11 +8,13 @@
     body       what never changes: the envelope (``meta``) and the payload (``data``)
     dedup      deduplication ids that were accepted, until their window ends
     note       small durable records of the broker
+    record     jobs, slots, rates and joins (``engine.records``), in ``doc``; ``state`` is NULL for what is no job
     meta       schema version, the clock, the ids that were handed out
 
 Three orders are looked up in ``message``: by time within a lane (index ``message_ready``) and, within a lane of an
 ordered queue, by id (partial index ``message_order``) and by the end of leases (partial index ``message_leases``).
-Everything else is a lookup by primary key.
+Jobs are listed by state and time of the last change (partial index ``record_state``). Everything else is a lookup by
+primary key.
 """
 
 from collections.abc import Callable
@@ -24,7 +26,7 @@ from encola.engine.store import StoreError
 NEVER = 2**62
 """``lane.ready_at`` of a lane in which nothing waits."""
 
-VERSION = 1
+VERSION = 2
 
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -54,9 +56,22 @@ CREATE TABLE note (kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, P
 INSERT INTO meta VALUES ('clock', 0), ('ids_reserved', 0);
 """
 
+_RECORDS = """
+CREATE TABLE record (
+    id INTEGER PRIMARY KEY, account TEXT NOT NULL, key TEXT NOT NULL, state TEXT, task TEXT, queue TEXT,
+    updated_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, doc BLOB NOT NULL, UNIQUE (account, key));
+CREATE INDEX record_state ON record (account, state, updated_at, key) WHERE state IS NOT NULL;
+CREATE INDEX record_expiry ON record (expires_at);
+"""
+
 Migration = Callable[[apsw.Connection], None]
 
-MIGRATIONS: dict[int, Migration] = {}
+
+def _add_records(connection: apsw.Connection) -> None:
+    connection.execute(_RECORDS)
+
+
+MIGRATIONS: dict[int, Migration] = {1: _add_records}
 """From version n to n + 1; each runs in the transaction that also sets the new version."""
 
 
@@ -71,7 +86,7 @@ def prepare(connection: apsw.Connection) -> None:
         raise StoreError("this is a database of something else than encola")
     with connection:
         if version == 0:
-            connection.execute(_TABLES)
+            connection.execute(_TABLES + _RECORDS)
         else:
             for step in range(version, VERSION):
                 MIGRATIONS[step](connection)

@@ -11,6 +11,7 @@ import apsw
 
 from encola.engine.changes import Applied, Change, Claim, Wakeup
 from encola.engine.message import Counts, Delivery, Instant, MessageId, Peek, QueueId
+from encola.engine.records import FoundJobs, Job, JobSearch
 from encola.engine.store import Catalog, StoreFailedError
 from encola.stores.sqlite.claimer import Claimer
 from encola.stores.sqlite.commit import GroupCommit
@@ -27,6 +28,7 @@ from encola.stores.sqlite.lanes import Lanes
 from encola.stores.sqlite.ledger import Ledger
 from encola.stores.sqlite.lock import DirectoryLock
 from encola.stores.sqlite.reader import Reader
+from encola.stores.sqlite.records import Finder
 from encola.stores.sqlite.schema import prepare
 from encola.stores.sqlite.writer import Writer
 
@@ -80,8 +82,9 @@ class SqliteStore:
         lanes = Lanes(writer, self._ledger)
         self._apply = Writer(writer, self._ledger, lanes).apply
         self._claim = Claimer(writer, self._ledger, lanes).claim
-        self._reader = Reader(self._open_reader(path))
-        self._long_reader = Reader(self._open_reader(path))
+        reader, long_reader = self._open_reader(path), self._open_reader(path)
+        self._reader, self._long_reader = Reader(reader), Reader(long_reader)
+        self._jobs, self._find_jobs = Finder(reader).jobs, Finder(long_reader).find
         self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="encola-read")
         copier = open_copier(path, self._vfs)
         self._connections.append(copier)
@@ -128,6 +131,12 @@ class SqliteStore:
     async def leased_by_group(self, queue: QueueId, now: Instant) -> Mapping[str, int]:
         shelf = self._ledger.shelves.get(queue)
         return await self._read(self._long_reader.leased_by_group, shelf, now) if shelf else {}
+
+    async def jobs(self, account: str, keys: Sequence[str], now: Instant) -> Sequence[Job | None]:
+        return self._look(self._jobs, account, keys, now)
+
+    async def find_jobs(self, account: str, search: JobSearch, now: Instant) -> FoundJobs:
+        return await self._read(self._find_jobs, account, search, now)
 
     def watch(self, listener: Callable[[Wakeup], None]) -> None:
         self._listeners.append(listener)

@@ -7,6 +7,7 @@ from encola.engine.message import Instant
 from encola.stores.sqlite.connection import Execute
 from encola.stores.sqlite.lanes import Lanes
 from encola.stores.sqlite.ledger import Ledger, Shelf
+from encola.stores.sqlite.records import Amender
 
 LANE_ANY = "SELECT id FROM message WHERE lane = ? LIMIT ?"
 LANE_BEFORE = "SELECT id FROM message WHERE lane = ? AND ready_at < ? LIMIT ?"
@@ -17,16 +18,18 @@ DEDUP_OVER = "SELECT partition, key FROM dedup WHERE expires_at <= ? LIMIT ?"
 class Sweeper:
     """Carries out ``Sweep``; used by ``Writer`` within its transaction."""
 
-    def __init__(self, connection: apsw.Connection, ledger: Ledger, lanes: Lanes) -> None:
+    def __init__(self, connection: apsw.Connection, ledger: Ledger, lanes: Lanes, records: Amender) -> None:
         self._connection = connection
         self._execute: Execute = connection.execute
         self._ledger = ledger
         self._lanes = lanes
+        self._records = records
 
     def sweep(self, sweep: Sweep) -> Swept:
-        """One step: ended deduplication windows first, then what was purged or dropped, then retention."""
+        """One step: ended deduplication windows and records first, then what was purged or dropped, then retention."""
         room = sweep.limit
         forgotten = self._forget_deduplication(sweep.now, room)
+        forgotten += self._records.forget(sweep.now, room - forgotten)
         room -= forgotten
         room -= self._empty_trash(room)
         removed = 0

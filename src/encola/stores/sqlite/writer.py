@@ -10,6 +10,7 @@ import apsw
 import msgspec
 
 from encola.engine.changes import (
+    Amend,
     Applied,
     Change,
     Declare,
@@ -20,15 +21,25 @@ from encola.engine.changes import (
     Note,
     Purge,
     Put,
+    Reject,
+    Release,
     Resend,
     Stored,
     Sweep,
 )
-from encola.engine.lifecycle import Outcome, judge_delete, judge_extend
-from encola.engine.message import Instant, MessageId, MessageState, QueueId
+from encola.engine.lifecycle import (
+    Outcome,
+    judge_delete,
+    judge_extend,
+    judge_release,
+    rejected,
+    released,
+)
+from encola.engine.message import Envelope, Instant, MessageId, MessageState, QueueId
 from encola.stores.sqlite.connection import Execute
 from encola.stores.sqlite.lanes import Lanes
 from encola.stores.sqlite.ledger import Ledger, Shelf
+from encola.stores.sqlite.records import Amender
 from encola.stores.sqlite.schema import NEVER
 from encola.stores.sqlite.sweeper import Sweeper
 
@@ -40,6 +51,21 @@ DELETE_LEASED = "DELETE FROM message WHERE id = ? AND lane = ? AND lease = ?"
 DELETE_BODY = "DELETE FROM body WHERE id = ?"
 FIND_DUPLICATE = "SELECT message, message_id, expires_at FROM dedup WHERE partition = ? AND key = ?"
 
+MOVE = (
+    "UPDATE message SET lane = ?, ready_at = ?, lease = lease + 1, receives = 0, sent_at = ?,"
+    " first_received_at = 0, leased_at = 0, ordered = ? WHERE id = ?"
+)
+RELEASE = (
+    "UPDATE message SET ready_at = ?, lease = ?, receives = ?, sent_at = ?, first_received_at = ?, leased_at = ?"
+    " WHERE id = ?"
+)
+ENVELOPE = "SELECT meta FROM body WHERE id = ?"
+SET_ENVELOPE = "UPDATE body SET meta = ? WHERE id = ?"
+DELAY_ANEW = (  # ``delayed_by_queue``, for all messages of a lane at once
+    "UPDATE message SET ready_at = sent_at + ? WHERE lane = ? AND leased_at = 0 AND (lease = 0 OR ready_at <= ?)"
+)
+
+_decode_envelope = msgspec.msgpack.Decoder(Envelope).decode
 _encode_envelope = msgspec.msgpack.Encoder().encode
 _encode_queue = msgspec.msgpack.Encoder().encode
 
@@ -52,17 +78,21 @@ class Writer:
         self._connection = connection
         self._ledger = ledger
         self._lanes = lanes
+        records = Amender(connection, ledger)
         self._carry_out: dict[type, Callable[[Any], Applied]] = {
             Put: self._put,
             Delete: self._delete,
             Extend: self._extend,
+            Release: self._release,
+            Reject: self._reject,
             Move: self._move,
             Resend: self._resend,
             Declare: self._declare,
             Drop: self._drop,
             Purge: self._purge,
             Note: self._note,
-            Sweep: Sweeper(connection, ledger, lanes).sweep,
+            Amend: records.amend,
+            Sweep: Sweeper(connection, ledger, lanes, records).sweep,
         }
 
     def apply(self, changes: Sequence[Change]) -> Sequence[Applied]:
@@ -83,7 +113,8 @@ class Writer:
         ordered = shelf.queue.ordered
         group = envelope.group
         lane = self._lanes.enter(shelf, group, message, put.ready_at) if group or ordered else shelf.common_lane
-        self._execute(INSERT_MESSAGE, (message, lane, put.ready_at, put.sent_at, ordered))
+        sent_at = put.sent_at if put.sent_at >= put.kept_from else put.kept_from
+        self._execute(INSERT_MESSAGE, (message, lane, put.ready_at, sent_at, ordered))
         self._execute(INSERT_BODY, (message, _encode_envelope(envelope), put.body))
         if put.deduplication is not None:
             self._execute(
@@ -164,20 +195,71 @@ class Writer:
         shelf, state, lane = found
         if state.lease != move.lease:
             return Outcome.STALE
-        target_lane = self._lanes.enter(target, move.envelope.group, move.message, move.now)
-        self._execute(
-            "UPDATE message SET lane = ?, ready_at = ?, lease = lease + 1, receives = 0, sent_at = ?,"
-            " first_received_at = 0, leased_at = 0, ordered = ? WHERE id = ?",
-            (target_lane, move.now, move.sent_at, target.queue.ordered, move.message),
-        )
-        self._execute("UPDATE body SET meta = ? WHERE id = ?", (_encode_envelope(move.envelope), move.message))
+        self._shift(shelf, lane, move.message, target, move.envelope, move.sent_at, move.now)
+        return Outcome.DONE
+
+    def _shift(
+        self,
+        shelf: Shelf,
+        lane: int,
+        message: MessageId,
+        target: Shelf,
+        envelope: Envelope,
+        sent_at: Instant,
+        now: Instant,
+    ) -> None:
+        """Puts a message into a lane of another queue, ready at once; every receipt of it is void."""
+        target_lane = self._lanes.enter(target, envelope.group, message, now)
+        self._execute(MOVE, (target_lane, now, sent_at, target.queue.ordered, message))
+        self._execute(SET_ENVELOPE, (_encode_envelope(envelope), message))
         self._ledger.count(shelf, -1)
         self._ledger.count(target, 1)
-        self._ledger.saw(move.now)
-        self._ledger.wake(move.target, move.now)
+        self._ledger.saw(now)
+        self._ledger.wake(target.queue.id, now)
         self._lanes.refresh(shelf, lane)
         self._lanes.refresh(target, target_lane)
-        return Outcome.DONE
+
+    def _release(self, release: Release) -> Outcome:
+        found = self._find(release.queue, release.message)
+        if found is None:
+            return Outcome.GONE
+        shelf, state, lane = found
+        outcome = judge_release(state, release.lease, release.now)
+        if outcome is not Outcome.DONE:
+            return outcome
+        envelope = self._envelope(release.message)
+        new, changed = released(state, envelope, release.until, release.now)
+        self._execute(
+            RELEASE,
+            (new.ready_at, new.lease, new.receives, new.sent_at, new.first_received_at, new.leased_at, new.id),
+        )
+        if changed is not envelope:
+            self._execute(SET_ENVELOPE, (_encode_envelope(changed), release.message))
+        self._ledger.dirty = True
+        self._ledger.saw(release.now)
+        self._ledger.wake(release.queue, release.until)
+        self._lanes.refresh(shelf, lane)
+        return outcome
+
+    def _reject(self, reject: Reject) -> Outcome:
+        found = self._find(reject.queue, reject.message)
+        if found is None:
+            return Outcome.GONE
+        shelf, state, lane = found
+        outcome = judge_delete(state, reject.lease, reject.now, live_lease=reject.live_lease)
+        if outcome is not Outcome.DONE:
+            return outcome
+        target = self._ledger.shelves.get(reject.target)
+        if target is None:
+            return Outcome.NO_TARGET
+        envelope = rejected(self._envelope(reject.message), shelf.queue, target.queue, reject.headers)
+        sent_at = reject.now if target.queue.ordered else state.sent_at
+        self._shift(shelf, lane, reject.message, target, envelope, sent_at, reject.now)
+        return outcome
+
+    def _envelope(self, message: MessageId) -> Envelope:
+        (meta,) = self._execute(ENVELOPE, (message,)).fetchone()
+        return _decode_envelope(meta)
 
     def _resend(self, resend: Resend) -> Outcome:
         found = self._find(resend.queue, resend.message)
@@ -213,12 +295,10 @@ class Writer:
 
     def _delay_anew(self, shelf: Shelf) -> None:
         """A changed delay of an ordered queue holds for what waits already. Rare, and as long as the queue."""
+        delay, now = shelf.queue.settings.delay, shelf.queue.modified_at
         lanes = self._execute("SELECT id FROM lane WHERE partition = ?", (shelf.partition,)).fetchall()
         for (lane,) in lanes:
-            self._execute(
-                "UPDATE message SET ready_at = sent_at + ? WHERE lane = ? AND leased_at = 0",
-                (shelf.queue.settings.delay, lane),
-            )
+            self._execute(DELAY_ANEW, (delay, lane, now))
             self._lanes.refresh(shelf, lane)
 
     def _new_partition(self) -> tuple[int, int]:
