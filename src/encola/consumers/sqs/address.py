@@ -27,11 +27,12 @@ _SUFFIXES = {
 _SUFFIX = "amazonaws.com"
 _REGION_NAME = re.compile(r"[a-z]{2,8}(-[a-z]+)+-\d{1,2}")
 _PORTS = {"http": 80, "https": 443}
-_PATH_SAFE = "/~"
+_SAFE_IN_URLS = "/%~:@!$&'()*+,;="
+_SAFE_IN_SIGNATURES = "/~"
 
 
 class Address(msgspec.Struct, frozen=True):
-    """``host`` is what the Host header says, ``path`` is encoded as it is signed."""
+    """``host`` is what the Host header says. ``path`` is that of the URL as it is signed: encoded once more."""
 
     url: str
     host: str
@@ -52,8 +53,9 @@ def address_of(url: str) -> Address:
     name = f"[{host}]" if ":" in host else host
     if port is not None and port != _PORTS[parts.scheme]:
         name = f"{name}:{port}"
-    path = quote(_normal(parts.path), safe=_PATH_SAFE)
-    return Address(f"{parts.scheme}://{name}{path}", name, path, parts.scheme == "https", is_loopback(host))
+    path = quote(_normal(parts.path), safe=_SAFE_IN_URLS)
+    signed_path = quote(path, safe=_SAFE_IN_SIGNATURES)
+    return Address(f"{parts.scheme}://{name}{path}", name, signed_path, parts.scheme == "https", is_loopback(host))
 
 
 def aws_url(region: str) -> str:

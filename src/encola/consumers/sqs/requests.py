@@ -6,7 +6,8 @@ fails for what somebody else sent.
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -30,6 +31,7 @@ _encode = msgspec.json.Encoder().encode
 _decoder = decoder_of(BatchAnswer)
 
 Answers = list[str | TransportError]
+Some = TypeVar("Some", SendEntry, Entry)
 
 
 class Requests:
@@ -63,25 +65,12 @@ class Requests:
         return found
 
     async def _send_some(self, target: str, url: str, entries: list[SendEntry]) -> Answers:
-        try:
-            return await self._send_one(target, url, entries)
-        except RefusedError as error:
-            if len(entries) == 1 or not _blames_a_message(error):
-                raise
-        return [await self._send_alone(target, url, entry) for entry in entries]
+        async def send(some: list[SendEntry]) -> Answers:
+            for index, entry in enumerate(some):
+                entry.id = str(index)
+            return await self._answers(target, len(some), _encode(SendBatch(url, some)))
 
-    async def _send_alone(self, target: str, url: str, entry: SendEntry) -> str | TransportError:
-        try:
-            (answer,) = await self._send_one(target, url, [entry])
-        except TransportError as error:
-            return error
-        return answer
-
-    async def _send_one(self, target: str, url: str, entries: list[SendEntry]) -> Answers:
-        for index, entry in enumerate(entries):
-            entry.id = str(index)
-        answer = await self._client.call(target, _encode(SendBatch(url, entries)))
-        return answers(len(entries), shape_of(_decoder, answer))
+        return await _each_alone_if_refused(send, entries)
 
     async def settle(self, target: str, url: str, entries: Sequence[Entry]) -> Answers:
         """Several requests at once."""
@@ -107,25 +96,45 @@ class Requests:
         return found
 
     async def _settle_some(self, target: str, url: str, entries: list[Entry]) -> Answers:
-        found = await self._settle_one(target, url, entries)
+        async def settle(some: list[Entry]) -> Answers:
+            for index, entry in enumerate(some):
+                entry.id = str(index)
+            return await self._answers(target, len(some), _encode(Batch(url, some)))
+
+        found = await _each_alone_if_refused(settle, entries)
         for number in range(1, ENTRY_TRIES_MAX):
             again = [index for index, one in enumerate(found) if _may_pass(one)]
             if not again:
                 break
             await asyncio.sleep(REPEAT_BACKOFF.delay(number, random.random()))  # noqa: S311 - spreads tries
             try:
-                later = await self._settle_one(target, url, [entries[index] for index in again])
+                later = await settle([entries[index] for index in again])
             except TransportError:
                 break  # the answers that we have say as much
             for index, one in zip(again, later, strict=True):
                 found[index] = one
         return found
 
-    async def _settle_one(self, target: str, url: str, entries: list[Entry]) -> Answers:
-        for index, entry in enumerate(entries):
-            entry.id = str(index)
-        answer = await self._client.call(target, _encode(Batch(url, entries)))
-        return answers(len(entries), shape_of(_decoder, answer))
+    async def _answers(self, target: str, count: int, body: bytes) -> Answers:
+        return answers(count, shape_of(_decoder, await self._client.call(target, body)))
+
+
+async def _each_alone_if_refused(ask: Callable[[list[Some]], Awaitable[Answers]], entries: list[Some]) -> Answers:
+    """See the module. Raises TransportError where the request was not refused for what is in it."""
+    try:
+        return await ask(entries)
+    except RefusedError as error:
+        if not _blames_a_message(error):
+            raise
+        if len(entries) == 1:
+            return [error]
+    found: Answers = []
+    for entry in entries:
+        try:
+            found += await ask([entry])
+        except TransportError as error:
+            found.append(error)
+    return found
 
 
 def _may_pass(answer: str | TransportError) -> bool:

@@ -7,8 +7,8 @@ class Shape(msgspec.Struct, rename="pascal", omit_defaults=True):
     """Base of all shapes. Members of answers that we do not know are ignored."""
 
 
-class AttributeValue(msgspec.Struct, rename="pascal", omit_defaults=False, frozen=True):
-    data_type: str = "String"
+class AttributeValue(Shape):
+    data_type: str = ""
     string_value: str | None = None
     binary_value: bytes | None = None
 

@@ -6,12 +6,14 @@ by operations of its own, and elsewhere by copies: see ``copies``.
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
+from encola.consumers.jobstore import JobStore
 from encola.consumers.sqs import copies
 from encola.consumers.sqs.answers import UNKNOWN_CALLER, decoder_of, shape_of
 from encola.consumers.sqs.batches import outcomes
@@ -33,6 +35,9 @@ from encola.consumers.transport import (
 
 ENCOLA_DELAY_SECONDS_MAX = 1_209_600
 WAIT_SECONDS_MAX = 20
+LEASE_MARGIN_SECONDS = 5
+"""The longest lease is that much shorter, for the time that a request takes."""
+
 GIVE_BACK_SECONDS_MAX = 2.0
 """For giving back what came in the moment in which a receive was cancelled."""
 
@@ -81,6 +86,14 @@ class SqsTransport:
     @property
     def is_encola(self) -> bool:
         return self._is_encola
+
+    def records(self) -> JobStore | None:
+        """Of the server itself, over the same connections; None where it is not encola."""
+        if not self._is_encola:
+            return None
+        from encola.consumers.stores.server import ServerJobStore
+
+        return ServerJobStore(self.client)
 
     async def _asks_encola(self) -> bool:
         """Another service does not know the operation, and says so in its own way."""
@@ -170,7 +183,7 @@ class SqsTransport:
             "AmazonSQS.ChangeMessageVisibilityBatch",
             [message for message, _ in messages],
             [
-                Entry("", message.receipt, visibility_timeout=min(copies.whole(seconds), LEASE_SECONDS_MAX))
+                Entry("", message.receipt, visibility_timeout=min(copies.whole(seconds), _lease_left(message)))
                 for message, seconds in messages
             ],
         )
@@ -279,6 +292,12 @@ class SqsTransport:
 
 def _lease_seconds(lease: float) -> int:
     return min(copies.whole(lease), LEASE_SECONDS_MAX)
+
+
+def _lease_left(message: Incoming) -> int:
+    """The longest lease that it may have from now on: from its receive on, twelve hours are the most."""
+    held = math.ceil(time.monotonic() - message.received_at)
+    return max(LEASE_SECONDS_MAX - LEASE_MARGIN_SECONDS - held, 0)
 
 
 def _now() -> int:
