@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from encola import __version__
-from encola.cli import backup, check, config, peek, purge, queues, receive, redrive, send, serve, top
+from encola.cli import backup, check, config, peek, purge, queues, receive, redrive, send, serve, top, work
 
 app = typer.Typer(
     name="encola",
@@ -33,6 +33,7 @@ def _options(
 
 _SERVER = "The server"
 _QUEUES = "Queues, on any SQS endpoint"
+_CONSUMERS = "Consumers"
 
 app.command(rich_help_panel=_SERVER)(serve.serve)
 app.command(rich_help_panel=_SERVER)(config.config)
@@ -45,6 +46,7 @@ app.command(rich_help_panel=_QUEUES)(peek.peek)
 app.command(rich_help_panel=_QUEUES)(purge.purge)
 app.command(rich_help_panel=_QUEUES)(redrive.redrive)
 app.command(rich_help_panel=_QUEUES)(top.top)
+app.command(rich_help_panel=_CONSUMERS)(work.work)
 
 
 def main() -> None:

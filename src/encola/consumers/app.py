@@ -23,7 +23,6 @@ from encola.consumers.cron import Schedule
 from encola.consumers.errors import ConfigurationError, SendError
 from encola.consumers.job import Job
 from encola.consumers.middleware import Middleware
-from encola.consumers.once import Once
 from encola.consumers.options import WINDOW_DEFAULT, Priority, Rate, TaskOptions, lane_of
 from encola.consumers.payload import decode_as
 from encola.consumers.queues import QueueOptions
@@ -84,7 +83,7 @@ class App:
         self._profile = profile
         self._jobs = jobs
         self._transport = transport
-        self._bridge = Bridge(self.connect)
+        self.bridge = Bridge(self.connect)
         self._connections: dict[asyncio.AbstractEventLoop, Connection] = {}
 
     def __repr__(self) -> str:
@@ -256,6 +255,8 @@ class App:
         Raises AlreadyDone on entry if it was done before; in a task, let it through: the job then counts as completed.
         Use ``async with`` for asynchronous connections. See ``once``.
         """
+        from encola.consumers.once import Once
+
         return Once(self.name)(connection, key)
 
     # Reaching the service -----------------------------------------------------------------------------
@@ -285,17 +286,17 @@ class App:
         connection = self._connections.get(loop)
         if connection is not None:
             return await use(connection)
-        if self._bridge.is_running_in(loop):
-            return await self._bridge.use(use)
-        return await asyncio.wrap_future(self._bridge.run(self._bridge.use(use)))
+        if self.bridge.is_running_in(loop):
+            return await self.bridge.use(use)
+        return await asyncio.wrap_future(self.bridge.run(self.bridge.use(use)))
 
     def wait(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Runs a coroutine of the runtime to its end, from code that is not asynchronous."""
-        return self._bridge.run(work).result()
+        return self.bridge.run(work).result()
 
     def close(self) -> None:
         """Ends the application's own connection, if there is one."""
-        self._bridge.close()
+        self.bridge.close()
 
     async def enqueue(self, task: Task[Any, Result], wishes: Sequence[Prepared]) -> list[Job[Result]]:
         """Sends what was prepared. Raises SendError."""

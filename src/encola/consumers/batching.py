@@ -6,7 +6,7 @@ import math
 import random
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,7 +22,7 @@ from encola.consumers.leases import Hold, LeaseKeeper
 from encola.consumers.message import decode
 from encola.consumers.queues import QueueOptions
 from encola.consumers.resources import Resources
-from encola.consumers.transport import BATCH_MAX, Incoming, TransportError
+from encola.consumers.transport import BATCH_MAX, Incoming, Transport, TransportError
 from encola.consumers.verdicts import Again, BadResultError, describe, explanation, judge
 
 if TYPE_CHECKING:
@@ -47,22 +47,12 @@ class BatchRunner:
     """One batch task in one worker: one batch after the other."""
 
     def __init__(
-        self,
-        task: BatchTask,
-        queue: QueueOptions,
-        connection: Connection,
-        keeper: LeaseKeeper,
-        executor: Executor,
-        resources: Resources,
-        gate: Gate,
-        worker: "Worker",
+        self, handler: "BatchHandler", queue: QueueOptions, transport: Transport, gate: Gate, worker: "Worker"
     ) -> None:
-        self._task = task
+        self._handler = handler
+        self._task = handler.task
         self._queue = queue
-        self._connection = connection
-        self._keeper = keeper
-        self._executor = executor
-        self._resources = resources
+        self._transport = transport
         self._gate = gate
         self._worker = worker
         self._collecting: asyncio.Task[list[Item]] | None = None
@@ -107,7 +97,7 @@ class BatchRunner:
             while len(items) < self._task.size and (remaining := deadline - time.monotonic()) > 0:
                 messages = await self._poll(self._task.size - len(items), remaining)
                 for message in messages:
-                    await self._read(message, items)
+                    await self._handler.read(message, items)
                 if items and deadline == math.inf:
                     deadline = time.monotonic() + self._task.window
                 elif not messages and deadline < math.inf:
@@ -115,12 +105,12 @@ class BatchRunner:
             return items
         except BaseException:
             for item in items:
-                self._worker.begin(asyncio.ensure_future(self._give_back(item)))
+                self._worker.begin(asyncio.ensure_future(self._handler.give_back(item)))
             raise
 
     async def _poll(self, wanted: int, remaining: float) -> Sequence[Incoming]:
         wait = WAIT_SECONDS if remaining == math.inf else min(WAIT_SECONDS, float(int(remaining)))
-        lease, transport, lanes = self._worker.app.lease, self._connection.transport, self._queue.lanes
+        lease, transport, lanes = self._worker.app.lease, self._transport, self._queue.lanes
         first = await transport.receive(lanes[0], min(BATCH_MAX, wanted), wait, lease)
         self._worker.liveness.polled()
         wanted -= len(first)
@@ -131,13 +121,46 @@ class BatchRunner:
         answers = await asyncio.gather(*polls)
         return [*first, *(message for answer in answers for message in answer)]
 
-    async def _read(self, message: Incoming, items: list[Item]) -> None:
+    async def _handle(self, items: list[Item]) -> None:
+        task = self._task
+        try:
+            await self._gate.pace(task, len(items))
+        except JobStoreError as error:
+            _log.warning("a batch of %s waits for its rate in vain, and comes again: %s", task.name, error)
+            await asyncio.gather(*(self._handler.give_back(item) for item in items))
+            return
+        self._worker.ended(await self._handler.run([item for item in items if item.hold.stopped is None]))
+
+
+class BatchHandler:
+    """What is done with the messages of one batch: read, run, settle."""
+
+    def __init__(
+        self,
+        task: BatchTask,
+        connection: Connection,
+        keeper: LeaseKeeper,
+        executor: Executor,
+        resources: Resources,
+        worker: str,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.task = task
+        self._connection = connection
+        self._keeper = keeper
+        self._executor = executor
+        self._resources = resources
+        self._worker = worker
+        self._chance = chance
+
+    async def read(self, message: Incoming, items: list[Item]) -> None:
+        """Adds what the message holds; one that holds nothing of use goes to the dead-letter queue."""
         hold = self._keeper.hold(message)
         try:
             wish = decode(message.body)
-            if wish.task != self._task.name:
-                raise BadMessageError("unknown-task", f"the queue belongs to {self._task.name}, not {wish.task[:100]}")
-            value = self._task.payload.decode(wish.args)[ITEM]
+            if wish.task != self.task.name:
+                raise BadMessageError("unknown-task", f"the queue belongs to {self.task.name}, not {wish.task[:100]}")
+            value = self.task.payload.decode(wish.args)[ITEM]
         except BadPayloadError as error:
             await self._reject(hold, "bad-payload", str(error))
         except BadMessageError as error:
@@ -145,43 +168,33 @@ class BatchRunner:
         else:
             items.append(Item(hold, value))
 
-    # Running ------------------------------------------------------------------------------------------
+    async def run(self, items: list[Item]) -> int:
+        """Calls the function; a batch that fails as a whole at its last attempt is halved, to find who is at fault.
 
-    async def _handle(self, items: list[Item]) -> None:
-        task = self._task
-        try:
-            await self._gate.pace(task, len(items))
-        except JobStoreError as error:
-            _log.warning("a batch of %s waits for its rate in vain, and comes again: %s", task.name, error)
-            await asyncio.gather(*(self._give_back(item) for item in items))
-            return
-        await self._run([item for item in items if item.hold.stopped is None])
-
-    async def _run(self, items: list[Item]) -> None:
-        """Calls the function; a batch that fails as a whole at its last attempt is halved, to find who is at fault."""
+        Answers how many items are done.
+        """
         attempt = max((item.hold.message.receives for item in items), default=1)
         try:
             failed = await self._call(items, attempt)
         except AlreadyDone:
             failed = []
         except Exception as error:
-            last = attempt > self._task.settings.retries or isinstance(error, Permanent)
+            last = attempt > self.task.settings.retries or isinstance(error, Permanent)
             if last and len(items) > 1:
                 half = len(items) // 2
-                await self._run(items[:half])
-                await self._run(items[half:])
-                return
+                return await self.run(items[:half]) + await self.run(items[half:])
             await asyncio.gather(*(self._failed(item, error) for item in items))
-            return
+            return 0
         bad = {id(item) for item in failed}
-        said = _ItemFailedError("the task answered that this item failed")
+        said = ItemFailedError("the task answered that this item failed")
         await asyncio.gather(*(self._failed(item, said) if id(item) in bad else self._done(item) for item in items))
+        return len(items) - len(failed)
 
     async def _call(self, items: list[Item], attempt: int) -> list[Item]:
         """Answers the items that failed. Raises what the function raises."""
         if not items:
             return []
-        task = self._task
+        task = self.task
         job = CurrentJob(task.app.name, task.name, f"{task.name}/batch-{uuid.uuid4().hex}", task.queue, attempt)
         arguments: dict[str, Any] = {task.list_name: [item.value for item in items]}
         for name, provider in task.payload.uses.items():
@@ -201,14 +214,13 @@ class BatchRunner:
     async def _done(self, item: Item) -> None:
         if item.hold.stopped != "lost":
             await self._settle(item.hold, self._connection.delete(item.hold.message))
-            self._worker.ended()
 
     async def _failed(self, item: Item, error: Exception) -> None:
         if item.hold.stopped == "lost":
             return
         message = item.hold.message
-        verdict = judge(error, message.receives, self._task.settings, random.random())  # noqa: S311 - jitter
-        failure = describe(error, message.receives, int(time.time() * 1000), self._worker.name)
+        verdict = judge(error, message.receives, self.task.settings, self._chance())
+        failure = describe(error, message.receives, int(time.time() * 1000), self._worker)
         if isinstance(verdict, Again):
             await self._settle(item.hold, self._connection.retry(message, verdict.delay))
         else:
@@ -218,7 +230,7 @@ class BatchRunner:
         _log.error("message %s goes to the dead-letter queue: %s", hold.message.message_id, reason)
         await self._settle(hold, self._connection.reject(hold.message, reason, error))
 
-    async def _give_back(self, item: Item) -> None:
+    async def give_back(self, item: Item) -> None:
         await self._settle(item.hold, self._connection.release(item.hold.message, 0))
 
     async def _settle(self, hold: Hold, settling: Any) -> None:
@@ -230,7 +242,7 @@ class BatchRunner:
             self._keeper.let_go(hold)
 
 
-class _ItemFailedError(Exception):
+class ItemFailedError(Exception):
     """The function said so."""
 
 

@@ -26,6 +26,8 @@ attempt.
 LOOK_SECONDS_MIN = 0.02
 LOOK_SECONDS_MAX = 0.5
 LOOK_GROWTH = 1.5
+CANCEL_WINDOW = 15 * 86_400_000
+"""A message may be delayed for 14 days: till then it must be known that its job was cancelled."""
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -131,9 +133,8 @@ class Job(Generic[Result]):
     async def acancel(self) -> Status:
         task, _, _ = self.id.partition("/")
         known = self._app.tasks.get(task)
-        command = records.Cancel(
-            self.record_key, task, known.queue if known else "", self._app.window_ms(known.settings if known else None)
-        )
+        window = max(self._app.window_ms(known.settings if known else None), CANCEL_WINDOW)
+        command = records.Cancel(self.record_key, task, known.queue if known else "", window)
         (reply,) = await self._ask(lambda jobs: jobs.apply([command]))
         return reply.state if isinstance(reply, records.Cancelled) and reply.state != "failed" else "retrying"
 

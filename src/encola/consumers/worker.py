@@ -19,7 +19,7 @@ import msgspec
 
 from encola.consumers.app import App
 from encola.consumers.batches import BatchTask
-from encola.consumers.batching import BatchRunner
+from encola.consumers.batching import BatchHandler, BatchRunner
 from encola.consumers.clockwork import Clockwork
 from encola.consumers.connection import Connection
 from encola.consumers.execution import Executor
@@ -83,13 +83,13 @@ class Worker:
         self._grace = grace
         self._max_jobs = max_jobs
         self._slots = Slots(concurrency)
-        self._stop = asyncio.Event()
+        self.stopping = asyncio.Event()
         self._work: set[asyncio.Task[Any]] = set()
         self._ready: list[Callable[[], None]] = []
 
     def stop(self) -> None:
         """Begins a graceful stop; ``run`` returns when it is over. Of the worker's loop only."""
-        self._stop.set()
+        self.stopping.set()
 
     def on_ready(self, call: Callable[[], None]) -> None:
         """Called when the worker polls."""
@@ -137,7 +137,8 @@ class Worker:
         batches = {task.queue: task for task in self.app.tasks.values() if isinstance(task, BatchTask)}
         for queue in queues:
             if (batch := batches.get(queue.name)) is not None:
-                fetchers.append(BatchRunner(batch, queue, connection, self._keeper, executor, resources, gate, self))
+                handler = BatchHandler(batch, connection, self._keeper, executor, resources, self.name)
+                fetchers.append(BatchRunner(handler, queue, connection.transport, gate, self))
             else:
                 deliver = self._deliver_ordered if queue.name.endswith(".fifo") else self._deliver
                 fetchers.append(
@@ -162,7 +163,7 @@ class Worker:
             call()
         _log.info("worker %s of %s polls %s", self.name, self.app.name, ", ".join(self.queues))
         try:
-            await self._stop.wait()
+            await self.stopping.wait()
         finally:
             await clockwork.close()
             await asyncio.gather(*(fetcher.stop() for fetcher in fetchers))
@@ -198,7 +199,7 @@ class Worker:
     def ended(self, jobs: int = 1) -> None:
         """So many jobs are off the queue."""
         self.jobs_done += jobs
-        if self._max_jobs is not None and self.jobs_done >= self._max_jobs and not self._stop.is_set():
+        if self._max_jobs is not None and self.jobs_done >= self._max_jobs and not self.stopping.is_set():
             _log.info("worker %s stops after %d jobs", self.name, self.jobs_done)
             self.stop()
 

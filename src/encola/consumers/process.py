@@ -1,0 +1,167 @@
+"""One worker process: signals, limits of jobs and memory, a status page. What ``encola work`` runs, once or several
+times.
+
+Exit statuses tell a supervisor what to do: 0 ended on request, ``EXIT_RENEW`` wants to be started anew (its limit of
+jobs or memory was reached), anything else is a failure.
+"""
+
+import asyncio
+import contextlib
+import importlib
+import logging
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from encola.consumers.app import App
+from encola.consumers.errors import ConfigurationError, EncolaError
+from encola.consumers.jobstore import JobStoreError
+from encola.consumers.transport import TransportError
+from encola.consumers.worker import CONCURRENCY_DEFAULT, GRACE_SECONDS, Worker
+
+EXIT_CONFIGURATION = 2
+EXIT_UNREACHABLE = 69
+"""EX_UNAVAILABLE of sysexits.h."""
+EXIT_RENEW = 75
+"""EX_TEMPFAIL: start me again."""
+
+MEMORY_LOOK_SECONDS = 1.0
+START_SECONDS_MAX = 10.0
+"""Between two tries to reach the service at the start."""
+
+_log = logging.getLogger("encola.worker")
+
+
+class WorkOptions(msgspec.Struct, kw_only=True, frozen=True):
+    """What ``encola work`` was told. ``max_memory`` is in MiB; ``status_port`` 0 takes a free one."""
+
+    app: str
+    queues: tuple[str, ...] = ()
+    concurrency: int = CONCURRENCY_DEFAULT
+    grace: float = GRACE_SECONDS
+    max_jobs: int | None = None
+    max_memory: int | None = None
+    status_port: int | None = None
+
+
+def load_app(path: str) -> App:
+    """The application that ``module:name`` names. Raises ConfigurationError."""
+    module_name, _, name = path.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise  # a mistake within the module: its traceback is what helps
+        raise ConfigurationError(f"there is no module {module_name} (looked from {os.getcwd()})") from None
+    found: Any = getattr(module, name or "app", None)
+    if not isinstance(found, App):
+        raise ConfigurationError(f"{module_name} has no encola.App called {name or 'app'}")
+    return found
+
+
+def run(options: WorkOptions) -> int:
+    """Works until SIGTERM or SIGINT; a second signal ends it at once. Answers the exit status."""
+    import uvloop
+
+    try:
+        app = load_app(options.app)
+        worker = Worker(
+            app,
+            queues=options.queues or None,
+            concurrency=options.concurrency,
+            grace=options.grace,
+            max_jobs=options.max_jobs,
+        )
+    except (ConfigurationError, ValueError) as error:
+        _log.critical("%s", error)
+        return EXIT_CONFIGURATION
+    try:
+        return uvloop.run(_Process(worker, options).run())
+    except ConfigurationError as error:
+        _log.critical("%s", error)
+        return EXIT_CONFIGURATION
+    except (TransportError, JobStoreError, EncolaError) as error:
+        _log.critical("the worker cannot begin: %s", error)
+        return EXIT_UNREACHABLE
+
+
+class _Process:
+    def __init__(self, worker: Worker, options: WorkOptions) -> None:
+        self._worker = worker
+        self._options = options
+        self._renew = False
+        self._signals = 0
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+        helpers = [loop.create_task(self._watch_memory())] if self._options.max_memory else []
+        status = await self._open_status()
+        try:
+            await self._begin()
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            if status is not None:
+                await status.close()
+        renew = self._renew or (self._options.max_jobs is not None and self._worker.jobs_done >= self._options.max_jobs)
+        return EXIT_RENEW if renew and not self._signals else 0
+
+    async def _begin(self) -> None:
+        """A service that is not there yet is waited for: workers and server may be started in any order."""
+        pause = 0.2
+        while not self._signals:
+            try:
+                await self._worker.run()
+                return
+            except TransportError as error:
+                if self._worker.liveness.polls:
+                    raise
+                _log.warning("the queue service is not there yet, trying again: %s", error)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._worker.stopping.wait(), pause)
+            pause = min(START_SECONDS_MAX, pause * 2)
+
+    def _on_signal(self) -> None:
+        self._signals += 1
+        if self._signals > 1:
+            _log.warning("told twice to end: messages that are being worked on come again when their leases end")
+            os._exit(1)
+        self._worker.stop()
+
+    async def _watch_memory(self) -> None:
+        limit = self._options.max_memory or 0
+        while True:
+            await asyncio.sleep(MEMORY_LOOK_SECONDS)
+            used = resident_mib()
+            if used > limit:
+                _log.warning("the worker has %d MiB resident, more than %d: it ends and is started anew", used, limit)
+                self._renew = True
+                self._worker.stop()
+                return
+
+    async def _open_status(self) -> Any:
+        if self._options.status_port is None:
+            return None
+        from encola.consumers.status import StatusPage
+
+        page = StatusPage(self._worker)
+        await page.open(self._options.status_port)
+        return page
+
+
+def resident_mib() -> int:
+    """Resident memory of this process now (its peak, where the system does not tell)."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+        return pages * resource.getpagesize() // 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // 2**20 if sys.platform == "darwin" else peak // 1024

@@ -1,0 +1,1 @@
+"""Stores of records: where jobs, slots, rates and joins are kept. See ``jobstore`` for what they all do."""
