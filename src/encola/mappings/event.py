@@ -30,7 +30,7 @@ def record_of(delivery: Delivery, queue: Queue, source: str, words: Words) -> di
     record: dict[str, Any] = {
         "messageId": envelope.message_id,
         "receiptHandle": words.handle_of(queue.id, delivery.id, delivery.lease),
-        "body": delivery.body.decode(),
+        "body": delivery.body.decode(errors="replace"),
         "attributes": _attributes(delivery, queue, region),
         "messageAttributes": {name: _attribute(header) for name, header in envelope.headers.items()},
     }
@@ -68,7 +68,7 @@ def _attribute(header: Header) -> dict[str, Any]:
     if header.type.startswith("Binary"):
         value = {"binaryValue": base64.b64encode(header.value).decode()}
     else:
-        value = {"stringValue": header.value.decode()}
+        value = {"stringValue": header.value.decode(errors="replace")}
     return {**value, "stringListValues": [], "binaryListValues": [], "dataType": header.type}
 
 

@@ -43,6 +43,7 @@ _log = logging.getLogger("encola.mappings")
 class _Job(msgspec.Struct, frozen=True):
     """What the tasks of a poller need, from one change of its settings to the next."""
 
+    mapping: Mapping
     gatherer: Gatherer
     gate: Gate
     target: Target
@@ -72,7 +73,7 @@ class Poller:
         self._scaler.rebound(bounds_of(mapping.settings.maximum_concurrency, mapping.settings.pollers))
         self._not_before = 0.0
         gatherer = Gatherer(self._broker, self._words, mapping, function, gate, self.status)
-        self._job = _Job(gatherer, gate, target, arn)
+        self._job = _Job(mapping, gatherer, gate, target, arn)
         self._begin()
 
     async def stop(self) -> None:
@@ -110,7 +111,7 @@ class Poller:
 
     # Gathering --------------------------------------------------------------------------------------
 
-    async def _work(self, job: "_Job") -> None:
+    async def _work(self, job: _Job) -> None:
         while True:
             await self._slot()
             queue = self._broker.find(self._mapping.queue)
@@ -122,6 +123,10 @@ class Poller:
                 batch = await job.gatherer.gather(queue)
             except (StoreError, BrokerError) as error:
                 _log.info("mapping %s waits: %s", self._mapping.uuid, type(error).__name__)
+                await asyncio.sleep(LOOK_AGAIN_SECONDS)
+                continue
+            except Exception as error:
+                _log_ours(error, "gathering")
                 await asyncio.sleep(LOOK_AGAIN_SECONDS)
                 continue
             if batch is not None:
@@ -156,7 +161,7 @@ class Poller:
 
     # One batch --------------------------------------------------------------------------------------
 
-    async def _run(self, batch: Batch, job: "_Job") -> None:
+    async def _run(self, batch: Batch, job: _Job) -> None:
         self.status.running = len(self._runs)
         self.status.invocations += 1
         self.status.received += len(batch.deliveries)
@@ -170,11 +175,10 @@ class Poller:
         elif isinstance(answer, Refused):
             await self._refused(batch, job.gatherer, answer)
         elif isinstance(answer, Failed):
-            self._failed(batch, answer.problem)
+            self._failed(batch, job, answer.problem)
         else:
-            settings = self._mapping.settings
-            verdict = judge(answer.payload, batch.ids, batch.groups, reports=settings.reports_failures)
-            await self._settle(batch, job.gatherer, verdict)
+            reports = job.mapping.settings.reports_failures
+            await self._settle(batch, job, judge(answer.payload, batch.ids, batch.groups, reports=reports))
 
     async def _call(self, target: Target, invocation: Invocation) -> Answer | None:
         """The answer of the target; None when the call was aborted."""
@@ -193,8 +197,10 @@ class Poller:
         return Failed(f"the target failed with {type(error).__name__}")
 
     async def _refused(self, batch: Batch, gatherer: Gatherer, answer: Refused) -> None:
-        pause = self._scaler.refused(len(self._runs) - 1)
-        self._not_before = time.monotonic() + pause * random.uniform(0.5, 1.0)  # noqa: S311  no secret
+        now = time.monotonic()
+        if now >= self._not_before:  # what is refused together counts once
+            pause = self._scaler.refused(len(self._runs) - 1)
+            self._not_before = now + pause * random.uniform(0.5, 1.0)  # noqa: S311  no secret
         self.status.refusals += 1
         word = "throttled" if answer.throttled else "not reached"
         self._tell(batch, f"the function was {word}: {answer.problem}")
@@ -202,17 +208,17 @@ class Poller:
         self._begin()
         await gatherer.give_back(batch.queue, batch.deliveries)
 
-    def _failed(self, batch: Batch, problem: str) -> None:
+    def _failed(self, batch: Batch, job: _Job, problem: str) -> None:
         """The messages come again by themselves. With ReportBatchItemFailures polling is not slowed."""
-        if not self._mapping.settings.reports_failures:
+        if not job.mapping.settings.reports_failures:
             self._scaler.failed()
         self.status.failures += 1
         self.status.failed += len(batch.deliveries)
         self._tell(batch, problem, result=FAILED)
 
-    async def _settle(self, batch: Batch, gatherer: Gatherer, verdict: Verdict) -> None:
+    async def _settle(self, batch: Batch, job: _Job, verdict: Verdict) -> None:
         if verdict.problem:
-            self._failed(batch, verdict.problem)
+            self._failed(batch, job, verdict.problem)
             return
         self._scaler.succeeded()
         self.status.last_result = OK
@@ -220,7 +226,7 @@ class Poller:
         self.status.failed += len(verdict.failed)
         await self._delete(batch, [batch.deliveries[at] for at in verdict.done])
         if verdict.held:
-            await gatherer.give_back(batch.queue, [batch.deliveries[at] for at in verdict.held])
+            await job.gatherer.give_back(batch.queue, [batch.deliveries[at] for at in verdict.held])
 
     async def _delete(self, batch: Batch, deliveries: list[Delivery]) -> None:
         if not deliveries:

@@ -49,6 +49,9 @@ def check(settings: Settings, queue: Queue, function: DeclaredFunction) -> None:
         raise invalid("Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10")
     if settings.pollers is not None and settings.maximum_concurrency is not None:
         raise invalid("MaximumConcurrency and ProvisionedPollerConfig cannot be used together.")
+    reserved = function.concurrency
+    if settings.maximum_concurrency is not None and reserved is not None and settings.maximum_concurrency > reserved:
+        raise invalid("MaximumConcurrency must not be greater than the reserved concurrency of the function.")
     visibility = queue.settings.lease // SECOND
     if visibility < function.timeout:
         raise invalid(

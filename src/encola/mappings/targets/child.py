@@ -5,6 +5,7 @@ and that many bytes; a message is a header in JSON and, with events and results,
 
     child   {"ready": true}  or  {"error": {...}} if the function cannot be loaded
     parent  {"id", "arn", "deadline"} + event
+    child   {"started": id}
     child   {"id"} + result  or  {"id", "error": {"errorType", "errorMessage", "stackTrace"}}
 
 When the parent is gone, the process ends at once, whatever the function does.
@@ -26,6 +27,7 @@ from typing import Any
 
 EXIT_PARENT_GONE = 0
 EXIT_NOT_LOADED = 3
+EXIT_BY_FUNCTION = 4
 FRAME_BYTES_MAX = 64 * 1024 * 1024
 
 Frames = tuple[dict[str, Any], bytes]
@@ -122,13 +124,15 @@ def serve(channel: Channel, function: Callable[[Any, Context], Any], name: str) 
     with asyncio.Runner() as runner:
         while True:
             header, payload = channel.next()
+            channel.send({"started": header["id"]})  # from here on the function may have had effects
             try:
                 result = function(json.loads(payload), Context(header, name))
                 if inspect.isawaitable(result):
                     result = runner.run(_awaited(result))
             except (SystemExit, KeyboardInterrupt) as error:
-                channel.send({"id": header["id"], "error": {**error_of(error), "errorType": "Runtime.ExitError"}})
-                os._exit(EXIT_NOT_LOADED)
+                exit_error = {**error_of(error), "errorType": "Runtime.ExitError"}
+                channel.send({"id": header["id"], "error": exit_error, "ends": True})
+                os._exit(EXIT_BY_FUNCTION)
             except BaseException as error:
                 channel.send({"id": header["id"], "error": error_of(error)})
                 continue

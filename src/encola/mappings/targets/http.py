@@ -24,6 +24,7 @@ class HttpTarget:
     def __init__(self, function: DeclaredFunction, session: aiohttp.ClientSession) -> None:
         self._session = session
         self._timeout = function.timeout
+        self._limits = limits_of(function.timeout)
         self._url = URL(function.target, encoded=True)
         self._headers = {"Content-Type": "application/json", **function.headers}
         self._emulator = urlsplit(function.target).path == EMULATOR_PATH
@@ -35,7 +36,7 @@ class HttpTarget:
                 self._url,
                 data=invocation.payload,
                 headers={**self._headers, "X-Encola-Invocation-Id": invocation.id},
-                timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=CONNECT_SECONDS_MAX),
+                timeout=self._limits,
                 allow_redirects=False,
             ) as response:
                 return await self._answer(response)
@@ -60,6 +61,11 @@ class HttpTarget:
         if "X-Amz-Function-Error" in response.headers or (self._emulator and is_error_payload(body)):
             return Failed(problem_of(body))
         return Returned(body)
+
+
+def limits_of(seconds: float) -> aiohttp.ClientTimeout:
+    """Times for a call: that for the connection ends well before the whole, so that the two can be told apart."""
+    return aiohttp.ClientTimeout(total=seconds, sock_connect=min(CONNECT_SECONDS_MAX, seconds / 2))
 
 
 async def read_limited(response: aiohttp.ClientResponse) -> bytes | None:

@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError
 from yarl import URL
 
 from encola.mappings.functions import DeclaredFunction
-from encola.mappings.targets.http import CONNECT_SECONDS_MAX, problem_of, read_limited
+from encola.mappings.targets.http import limits_of, problem_of, read_limited
 from encola.mappings.targets.target import RESPONSE_BYTES_MAX, Answer, Failed, Invocation, Refused, Returned, shortened
 
 ANSWER_SECONDS = 5.0
@@ -41,7 +41,7 @@ class InvokeTarget:
             url, headers = await asyncio.to_thread(self._signed, invocation.payload)
         except (BotoCoreError, ValueError) as error:
             return Refused(shortened(f"cannot sign: {error}"))
-        timeout = aiohttp.ClientTimeout(total=self._function.timeout + ANSWER_SECONDS, sock_connect=CONNECT_SECONDS_MAX)
+        timeout = limits_of(self._function.timeout + ANSWER_SECONDS)
         try:
             async with self._session.post(
                 URL(url, encoded=True),

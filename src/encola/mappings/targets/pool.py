@@ -59,5 +59,7 @@ class Targets:
         session = self._sessions.get(kept)
         if session is None:
             connector = aiohttp.TCPConnector(limit=0, force_close=not kept)
-            session = self._sessions[kept] = aiohttp.ClientSession(connector=connector)
+            session = self._sessions[kept] = aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar()
+            )
         return session

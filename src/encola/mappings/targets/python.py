@@ -21,6 +21,7 @@ from encola.mappings.targets.target import RESPONSE_BYTES_MAX, Answer, Failed, I
 
 START_SECONDS_MAX = 60.0
 END_SECONDS_MAX = 2.0
+TRIES = 3
 LINE_BYTES_MAX = 8192  # of what a function prints; the rest of a longer line comes as another
 CHILD = "encola.mappings.targets.child"
 
@@ -29,6 +30,10 @@ _log = logging.getLogger("encola.function")
 
 class _ChannelClosedError(Exception):
     """The process has ended, or closed its channel."""
+
+
+class _NotStartedError(Exception):
+    """The process has ended before it began with the invocation."""
 
 
 class _NotLoadedError(Exception):
@@ -50,10 +55,17 @@ class PythonTarget:
 
     async def invoke(self, invocation: Invocation) -> Answer:
         """A function that cannot be loaded is Refused; exceptions, the end of the process and timeouts are Failed."""
-        try:
-            process = await self._ready()
-        except _NotLoadedError as error:
-            return Refused(shortened(f"cannot load {self._function.target}: {error}"))
+        for _ in range(TRIES):
+            try:
+                return await self._try(await self._ready(), invocation)
+            except _NotLoadedError as error:
+                return Refused(shortened(f"cannot load {self._function.target}: {error}"))
+            except _NotStartedError:
+                continue  # it ended while it was idle
+        return Refused("the processes of the function end as soon as they are started")
+
+    async def _try(self, process: "_Process", invocation: Invocation) -> Answer:
+        """One call in one process. Raises _NotStartedError."""
         self._busy.add(process)
         try:
             async with asyncio.timeout(self._function.timeout):
@@ -61,6 +73,9 @@ class PythonTarget:
         except TimeoutError:
             await process.kill()
             return Failed(f"timed out after {self._function.timeout} seconds; the process was ended")
+        except _NotStartedError:
+            await process.kill()
+            raise
         except _ChannelClosedError:
             await process.kill()
             return Failed(f"the process ended while the function ran ({process.ending})")
@@ -151,14 +166,17 @@ class _Process:
         return f"exit status {status}"
 
     async def call(self, invocation: Invocation, deadline: float) -> Answer:
-        """Hands an event over and waits for the result. Raises _ChannelClosedError."""
+        """Hands an event over and waits for the result. Raises _NotStartedError, _ChannelClosedError."""
         header = {"id": invocation.id, "arn": invocation.function_arn, "deadline": deadline}
         try:
             self._writer.write(_frame(msgspec.json.encode(header)) + _frame(invocation.payload))
             await self._writer.drain()
-        except OSError:
-            raise _ChannelClosedError from None
+            await self._header()
+        except (OSError, _ChannelClosedError):
+            raise _NotStartedError from None
         answer = await self._header()
+        if answer.get("ends"):
+            await self.kill()
         if "error" in answer:
             return Failed(_problem(answer["error"]))
         size = int.from_bytes(await self._exactly(4), "big")
