@@ -25,6 +25,7 @@ from encola.consumers.job import Job
 from encola.consumers.middleware import Middleware
 from encola.consumers.options import WINDOW_DEFAULT, Priority, Rate, TaskOptions, lane_of
 from encola.consumers.payload import decode_as
+from encola.consumers.pushed import CONCURRENCY_DEFAULT, LambdaHandler
 from encola.consumers.queues import QueueOptions
 from encola.consumers.retry import BACKOFF_DEFAULT, Backoff
 from encola.consumers.task import Prepared, Task
@@ -246,6 +247,17 @@ class App:
             return msgspec.json.decode(result)
         hints = typing.get_type_hints(known.function)
         return decode_as(hints.get("return", Any), result)
+
+    def batch_on(self, queue: str) -> BatchTask | None:
+        """The batch task to which a queue belongs, if it does."""
+        return next((t for t in self.tasks.values() if t.queue == queue and isinstance(t, BatchTask)), None)
+
+    def lambda_handler(self, *, concurrency: int = CONCURRENCY_DEFAULT) -> LambdaHandler:
+        """The application as a pushed function: ``handler = app.lambda_handler()``. See ``pushed``.
+
+        ``concurrency`` limits how many messages of one batch are worked on at the same time.
+        """
+        return LambdaHandler(self, concurrency)
 
     # Effects once, in the user's own transaction --------------------------------------------------------
 
