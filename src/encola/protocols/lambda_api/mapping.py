@@ -44,7 +44,7 @@ def merged(settings: Settings, request: SettingsRequest) -> Settings:
 
 def _check_of_queue(request: SettingsRequest) -> None:
     for name, shown in OF_OTHER_SOURCES:
-        if getattr(request, name) is None:
+        if getattr(request, name, None) is None:
             continue
         if name.startswith("starting_position"):
             raise invalid("StartingPosition is not valid for SQS event sources.")

@@ -40,7 +40,7 @@ class MetricsConfig(msgspec.Struct, rename="pascal"):
 
 
 class SettingsRequest(msgspec.Struct, rename="pascal", kw_only=True):
-    """What Create and Update share. The last fields are for other event sources than queues."""
+    """What Create and Update share. The last fields are for other event sources."""
 
     function_name: str | None = None
     enabled: bool | None = None
@@ -53,8 +53,6 @@ class SettingsRequest(msgspec.Struct, rename="pascal", kw_only=True):
     metrics_config: MetricsConfig | None = None
     kms_key_arn: str | None = msgspec.field(name="KMSKeyArn", default=None)
 
-    starting_position: Any = None
-    starting_position_timestamp: Any = None
     destination_config: Any = None
     maximum_record_age_in_seconds: Any = None
     bisect_batch_on_function_error: Any = None
@@ -62,9 +60,6 @@ class SettingsRequest(msgspec.Struct, rename="pascal", kw_only=True):
     parallelization_factor: Any = None
     source_access_configurations: Any = None
     tumbling_window_in_seconds: Any = None
-    topics: Any = None
-    queues: Any = None
-    self_managed_event_source: Any = None
     amazon_managed_kafka_event_source_config: Any = None
     self_managed_kafka_event_source_config: Any = None
     document_db_event_source_config: Any = msgspec.field(name="DocumentDBEventSourceConfig", default=None)
@@ -76,12 +71,18 @@ class CreateRequest(SettingsRequest, rename="pascal", kw_only=True):
     event_source_arn: str | None = None
     tags: dict[str, str] | None = None
 
+    starting_position: Any = None
+    starting_position_timestamp: Any = None
+    topics: Any = None
+    queues: Any = None
+    self_managed_event_source: Any = None
+
 
 class UpdateRequest(SettingsRequest, rename="pascal", kw_only=True):
     """UpdateEventSourceMapping."""
 
 
 OF_OTHER_SOURCES = tuple(
-    (field.name, field.encode_name) for field in msgspec.structs.fields(SettingsRequest) if field.type is Any
+    (field.name, field.encode_name) for field in msgspec.structs.fields(CreateRequest) if field.type is Any
 )
 """Fields that are not valid for a queue, with their names in the API."""
