@@ -57,9 +57,11 @@ def decide(record: Record | None, command: Command, now: Instant) -> tuple[Recor
     The record that is answered is the one to be stored from now on: None removes it; the very same object means that
     nothing changed. Raises WrongRecordError.
     """
-    if record is not None and record.expires_at <= now:
-        record = None
-    return _RULES[type(command)](record, command, now)  # type: ignore[no-any-return, operator]
+    kept = record if record is None or record.expires_at > now else None
+    changed, reply = _RULES[type(command)](kept, command, now)  # type: ignore[operator]
+    if changed is None and kept is None:
+        return record, reply  # what is past its time needs no command to go
+    return changed, reply
 
 
 # Jobs ------------------------------------------------------------------------------------------------

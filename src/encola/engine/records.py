@@ -50,6 +50,7 @@ FOUND_MAX = 1000
 # are stored were decoded under them.
 Key = Annotated[str, Meta(min_length=1, max_length=KEY_LENGTH_MAX)]
 Name = Annotated[str, Meta(max_length=NAME_LENGTH_MAX)]
+Owner = Annotated[str, Meta(min_length=1, max_length=NAME_LENGTH_MAX)]
 Text = Annotated[str, Meta(max_length=TEXT_LENGTH_MAX)]
 Time = Annotated[Instant, Meta(ge=0, le=2**53)]
 Span = Annotated[Duration, Meta(ge=0, le=DURATION_MAX)]
@@ -133,7 +134,7 @@ class Claim(msgspec.Struct, tag="claim", frozen=True, omit_defaults=True):
     """
 
     key: Key
-    owner: Name
+    owner: Owner
     task: Name
     queue: Name
     payload_hash: Name
@@ -147,7 +148,7 @@ class Renew(msgspec.Struct, tag="renew", frozen=True, omit_defaults=True):
     """Holds on to a job, and tells how far it is (``progress`` from 0 to 1). Answers Held or Lost."""
 
     key: Key
-    owner: Name
+    owner: Owner
     fence: Number
     lease: Span
     progress: float | None = None
@@ -158,7 +159,7 @@ class Complete(msgspec.Struct, tag="complete", frozen=True, omit_defaults=True):
     """The job is done; its result is kept for ``window``. Answers Held or Lost."""
 
     key: Key
-    owner: Name
+    owner: Owner
     fence: Number
     window: Span
     result: msgspec.Raw = msgspec.Raw(b"null")
@@ -168,7 +169,7 @@ class Fail(msgspec.Struct, tag="fail", frozen=True, omit_defaults=True):
     """An attempt failed; with ``final`` there is no other. Answers Held or Lost."""
 
     key: Key
-    owner: Name
+    owner: Owner
     fence: Number
     window: Span
     error: Failure
@@ -179,7 +180,7 @@ class Release(msgspec.Struct, tag="release", frozen=True):
     """Gives the job back as if it had not been claimed: no attempt is counted. Answers Held or Lost."""
 
     key: Key
-    owner: Name
+    owner: Owner
     fence: Number
 
 
@@ -202,7 +203,7 @@ class Enter(msgspec.Struct, tag="enter", frozen=True):
     """Takes one of ``limit`` slots, or holds on to it. Answers Entered."""
 
     key: Key
-    owner: Name
+    owner: Owner
     limit: int
     lease: Span
 
@@ -211,7 +212,7 @@ class Leave(msgspec.Struct, tag="leave", frozen=True):
     """Gives a slot back. Answers Held."""
 
     key: Key
-    owner: Name
+    owner: Owner
 
 
 class Reserve(msgspec.Struct, tag="reserve", frozen=True, omit_defaults=True):

@@ -94,7 +94,7 @@ def decode(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
 
 def _check_results(commands: list[Command]) -> None:
     for place, command in enumerate(commands):
-        if isinstance(command, Complete) and len(bytes(command.result)) > RESULT_BYTES_MAX:
+        if isinstance(command, Complete) and len(memoryview(command.result)) > RESULT_BYTES_MAX:
             raise JobsError(
                 "ValidationException",
                 f"Expected a result of at most {RESULT_BYTES_MAX} bytes of JSON - at `$.Commands[{place}].result`",

@@ -1,14 +1,18 @@
 """Is a data directory whole? SQLite's own check, and what must hold between our tables."""
 
 import contextlib
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import apsw
 import msgspec
 
 from encola.engine.queue import Address, Queue
+from encola.engine.records import unpack
 from encola.engine.store import StoreError
 from encola.stores.sqlite.connection import FILE_NAME, Execute, open_reader, store_error
+from encola.stores.sqlite.records import columns_of
 from encola.stores.sqlite.schema import VERSION
 
 PROBLEMS_MAX = 100
@@ -81,7 +85,9 @@ def _problems(connection: apsw.Connection) -> list[str]:
     for problem, query in INVARIANTS.items():
         room = PROBLEMS_MAX - len(problems)
         problems += [f"{problem}: {row[0]}" for row in execute(f"{query} LIMIT {room}")]
-    return problems + [f"queue that can't be read: {queue}" for queue in _unreadable_queues(execute)]
+    problems += [f"queue that can't be read: {queue}" for queue in _unreadable_queues(execute)]
+    records = islice(_unreadable_records(execute), PROBLEMS_MAX)
+    return problems + [f"record that can't be read: {record}" for record in records]
 
 
 def _unreadable_queues(execute: Execute) -> list[int]:
@@ -96,3 +102,17 @@ def _unreadable_queues(execute: Execute) -> list[int]:
         if (queue.id, queue.address) != (number, Address(account, name)):
             unreadable.append(number)
     return unreadable
+
+
+def _unreadable_records(execute: Execute) -> Iterator[int]:
+    """The records that are damaged, or are not what their columns say."""
+    for number, key, *columns, doc in execute(
+        "SELECT id, key, state, task, queue, updated_at, expires_at, doc FROM record"
+    ):
+        try:
+            record = unpack(doc)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            yield number
+            continue
+        if record.key != key or columns != list(columns_of(record)):
+            yield number

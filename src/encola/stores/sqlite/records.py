@@ -5,7 +5,8 @@ What a command makes of a record is decided by ``engine.record_rules``; this loa
 """
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from operator import itemgetter
 from typing import get_args
 
@@ -91,13 +92,10 @@ class Amender:
     def _save(self, account: str, record: Record, row: int | None) -> None:
         doc = pack(record)
         self._ledger.bytes_written += len(doc)
-        columns: tuple[str | int | bytes | None, ...] = (None, None, None, 0, record.expires_at, doc)
-        if isinstance(record, Job):
-            columns = (record.state, record.task, record.queue, record.updated_at, record.expires_at, doc)
         if row is None:
-            self._execute(INSERT, (*columns, account, record.key))
+            self._execute(INSERT, (*columns_of(record), doc, account, record.key))
         else:
-            self._execute(UPDATE, (*columns, row))
+            self._execute(UPDATE, (*columns_of(record), doc, row))
 
     def forget(self, now: Instant, limit: int) -> int:
         """Removes up to ``limit`` records that are past their time; answers how many."""
@@ -121,7 +119,8 @@ class Finder:
         """Walks over what may fit, the newest first, until the page is full or enough was looked at."""
         self._execute("BEGIN")  # one snapshot for all that is read
         try:
-            return self._page(self._candidates(account, search), search, now)
+            with closing(self._candidates(account, search)) as candidates:
+                return self._page(candidates, search, now)
         finally:
             self._execute("COMMIT")
 
@@ -140,21 +139,33 @@ class Finder:
                 found.jobs.append(_job_of(doc))
         return found
 
-    def _candidates(self, account: str, search: JobSearch) -> Iterator[_Row]:
-        """Rows of jobs, the newest first, none of them before ``search.before``."""
+    def _candidates(self, account: str, search: JobSearch) -> Generator[_Row, None, None]:
+        """Rows of jobs, the newest first, all of them older than ``search.before``."""
         before = search.before or _BEFORE_ALL_ELSE
         if search.prefix:
             end = end_of(search.prefix) or _PAST_ALL_KEYS
             rows = self._execute(BY_KEY, (account, search.prefix, end, SORTED_MAX + 1)).fetchall()
             if len(rows) <= SORTED_MAX:
-                return iter(sorted((row for row in rows if row[:2] < before), reverse=True))
+                yield from sorted((row for row in rows if row[:2] < before), reverse=True)
+                return
         states = dict.fromkeys(search.states or STATES)
         walks = [self._execute(BY_STATE, (account, state, *before)) for state in states]
-        return heapq.merge(*walks, key=itemgetter(0, 1), reverse=True)
+        try:
+            yield from heapq.merge(*walks, key=itemgetter(0, 1), reverse=True)
+        finally:
+            for walk in walks:  # a walk that is not at its end would keep its snapshot
+                walk.close(force=True)
 
     def _job(self, query: str, bindings: tuple[str | int, ...]) -> Job | None:
         row = self._execute(query, bindings).fetchone()
         return None if row is None else _job_of(row[0])
+
+
+def columns_of(record: Record) -> tuple[str | None, str | None, str | None, Instant, Instant]:
+    """State, task, queue, the last change and the end of a record; what is no job has the end only."""
+    if isinstance(record, Job):
+        return record.state, record.task, record.queue, record.updated_at, record.expires_at
+    return None, None, None, 0, record.expires_at
 
 
 def _fits(search: JobSearch, key: str, state: str, task: str, queue: str) -> bool:
