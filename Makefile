@@ -16,7 +16,7 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $(READY)
 
-demo: $(READY) ## Run the main job: a back office with and without a queue, with faults (about a minute)
+demo: $(READY) ## Run the main job: a back office without a queue, with workers, with functions; with faults (half a minute)
 	$(BIN)/python -m examples.back_office
 
 test: $(READY) ## Run every test (PYTEST="-k name" for some of them)

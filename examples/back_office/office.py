@@ -1,9 +1,9 @@
 """The web application of the back office, with both ways to answer a user.
 
-    POST /sync   {"id": ..., "route": ...}    makes the report while the user waits
-    POST /queue  {"id": ..., "route": ...}    notes the wish on a queue, and answers at once
+    POST /sync   {"request": ..., "route": ...}              makes the report while the user waits
+    POST /queue  {"request": ..., "route": ..., "way": ...}  asks for it, and answers at once
 
-It makes reports in two processes, as many as the example has consumers: both ways have the same hands.
+It makes reports in two processes, as many as the example has workers: both ways have the same hands.
 """
 
 import json
@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from examples.back_office import flights
-from examples.back_office.desk import QUEUE, Shelf, sqs_client
+from examples.back_office.ledger import insert
+from examples.back_office.tasks import ledger, report
 
 PROCESSES = 2
 
@@ -30,8 +31,8 @@ class Office(ThreadingHTTPServer):
     request_queue_size = 128  # all users may come at once
 
 
-def handler_of(actions: dict[str, Callable[[bytes], int]]) -> type[BaseHTTPRequestHandler]:
-    """A handler that answers POSTs by path; an action takes the body and answers the status."""
+def handler_of(actions: dict[str, Callable[[dict[str, str]], int]]) -> type[BaseHTTPRequestHandler]:
+    """A handler that answers POSTs by path; an action takes the wish and answers the status."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -39,7 +40,7 @@ def handler_of(actions: dict[str, Callable[[bytes], int]]) -> type[BaseHTTPReque
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(actions[self.path](body))
+            self.send_response(actions[self.path](json.loads(body)))
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -49,19 +50,18 @@ def handler_of(actions: dict[str, Callable[[bytes], int]]) -> type[BaseHTTPReque
     return Handler
 
 
-def main(port_file: Path, shelf: Shelf) -> None:
-    sqs = sqs_client()
-    queue = sqs.get_queue_url(QueueName=QUEUE)["QueueUrl"]
+def main(port_file: Path) -> None:
     with ProcessPoolExecutor(PROCESSES, initializer=flights.load_delays) as pool:
         list(pool.map(_report, ["LGA-MDW"] * PROCESSES))  # loads the data before the first user comes
 
-        def sync(body: bytes) -> int:
-            wish = json.loads(body)
-            shelf.put(wish["id"], pool.submit(_report, wish["route"]).result())
+        def sync(wish: dict[str, str]) -> int:
+            made = pool.submit(_report, wish["route"]).result()
+            with ledger.transaction() as db:
+                insert(db, wish["request"], wish["way"], made)
             return 200
 
-        def enqueue(body: bytes) -> int:
-            sqs.send_message(QueueUrl=queue, MessageBody=body.decode())
+        def enqueue(wish: dict[str, str]) -> int:
+            report.send(**wish)
             return 202
 
         server = Office(("127.0.0.1", 0), handler_of({"/sync": sync, "/queue": enqueue}))
@@ -71,4 +71,4 @@ def main(port_file: Path, shelf: Shelf) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # through the end of the pool's block: its processes end, too
-    main(Path(sys.argv[1]), Shelf(Path(sys.argv[2])))
+    main(Path(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""The processes of the example: the queue's server, the office, the consumers; and what the consumers wrote down."""
+"""The processes of the example: the queue's server, the office, the workers; and what they wrote down."""
 
 import json
 import os
@@ -12,6 +12,17 @@ from pathlib import Path
 from typing import Any
 
 SECONDS_MAX = 60
+PUSHED_PROCESSES = 2
+
+CONFIG = """
+[[functions]]
+name = "make-report"
+target = "python:examples.back_office.tasks:handler"
+timeout = 4
+concurrency = {processes}
+environment = {{ OFFICE_VERSION = "2" }}
+"""
+"""The server's configuration: a function that its event source mappings may call."""
 STOP_SECONDS_MAX = 10
 
 
@@ -30,15 +41,21 @@ class Staff:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.port = _free_port()
+        self.diary_path = directory / "diary.jsonl"
+        self.diary_path.touch()
+        url = f"http://127.0.0.1:{self.port}"
+        self.config = directory / "encola.toml"
+        self.config.write_text(CONFIG.format(processes=PUSHED_PROCESSES))
         os.environ |= {  # ours, and that of all whom we start
-            "AWS_ENDPOINT_URL_SQS": f"http://127.0.0.1:{self.port}",
+            "ENCOLA_ENDPOINT": url,
+            "OFFICE_LEDGER": str(directory / "office.db"),
+            "OFFICE_DIARY": str(self.diary_path),
+            "AWS_ENDPOINT_URL": url,
             "AWS_ACCESS_KEY_ID": "example",
             "AWS_SECRET_ACCESS_KEY": "example",
             "AWS_DEFAULT_REGION": "us-east-1",
         }
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._diary = directory / "diary.jsonl"
-        self._diary.touch()
 
     def __enter__(self) -> "Staff":
         return self
@@ -58,9 +75,11 @@ class Staff:
                 process.kill()
                 process.wait()
 
-    def _start(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
-        with (self.directory / f"{module.rpartition('.')[2]}.log").open("ab") as log:
-            process = subprocess.Popen([sys.executable, "-m", module, *arguments], stderr=log, stdout=log)
+    def _start(self, log: str, module: str, *arguments: str, version: int = 1) -> subprocess.Popen[bytes]:
+        with (self.directory / f"{log}.log").open("ab") as file:
+            command = [sys.executable, "-m", module, *arguments]
+            environment = {**os.environ, "OFFICE_VERSION": str(version)}
+            process = subprocess.Popen(command, stderr=file, stdout=file, env=environment)
         self._processes.append(process)
         return process
 
@@ -69,47 +88,50 @@ class Staff:
         ready = self.directory / "ready"
         ready.unlink(missing_ok=True)
         arguments = ["--port", str(self.port), "--data", str(self.directory / "data"), "--ready-file", str(ready)]
-        process = self._start("encola", "serve", *arguments)
+        arguments += ["--config", str(self.config)]
+        process = self._start("server", "encola", "serve", *arguments)
         wait_for(lambda: ready.exists() or process.poll() is not None, "the server")
         if process.poll() is not None:
             raise RuntimeError(f"the server ended with status {process.returncode}")
         return process
 
-    def start_office(self, shelf: Path) -> int:
+    def start_office(self) -> int:
         """Answers its port."""
         place = self.directory / "office.port"
-        self._start("examples.back_office.office", str(place), str(shelf))
+        self._start("office", "examples.back_office.office", str(place))
         wait_for(lambda: place.exists() and place.read_text() != "", "the office")
         return int(place.read_text())
 
-    def start_consumers(self, count: int, shelf: Path, version: int) -> list[subprocess.Popen[bytes]]:
-        """Returns when they are ready."""
-        arguments = (str(shelf), str(self._diary), str(version))
-        started = [self._start("examples.back_office.consumer", *arguments) for _ in range(count)]
-        pids = {process.pid for process in started}
-        wait_for(lambda: pids <= {line["pid"] for line in self.diary("ready")}, "the consumers")
-        return started
+    def start_workers(self, count: int, version: int) -> list[subprocess.Popen[bytes]]:
+        """Pull workers that make one report at a time."""
+        arguments = ("work", "examples.back_office.tasks:app", "--concurrency", "1")
+        return [self._start("worker", "encola", *arguments, version=version) for _ in range(count)]
 
     def diary(self, *events: str) -> list[dict[str, Any]]:
-        """What the consumers wrote down, in order; only these events, if any are named."""
-        lines = [json.loads(line) for line in self._diary.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        """What the processes wrote down, in order; only these events, if any are named."""
+        text = self.diary_path.read_text()
+        lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
         return [line for line in lines if not events or line["event"] in events]
 
-    def kill_at_work(self, consumers: list[subprocess.Popen[bytes]]) -> str:
-        """Kills (-9) a consumer while it works on a request; answers the request's id."""
+    def kill_at_work(self) -> str:
+        """Kills (-9) a process of ours while it works on a job; answers the job."""
         while True:
-            for process in consumers:
-                last = next((line for line in reversed(self.diary()) if line["pid"] == process.pid), None)
-                if last is None or last["event"] != "began":
-                    continue
-                process.send_signal(signal.SIGSTOP)  # nothing more is written while we look again
-                last = next(line for line in reversed(self.diary()) if line["pid"] == process.pid)
-                if last["event"] == "began":
-                    process.kill()
-                    process.wait()
-                    return str(last["id"])
-                process.send_signal(signal.SIGCONT)
+            last = {line["pid"]: line for line in self.diary()}
+            for pid, line in last.items():
+                if line["event"] == "began" and self._kill_if_still(pid, line):
+                    return str(line["job"])
             time.sleep(0.01)
+
+    def _kill_if_still(self, pid: int, line: dict[str, Any]) -> bool:
+        try:
+            os.kill(pid, signal.SIGSTOP)  # nothing more is written while we look again
+            if [one for one in self.diary() if one["pid"] == pid][-1] == line:
+                os.kill(pid, signal.SIGKILL)
+                return True
+            os.kill(pid, signal.SIGCONT)
+        except ProcessLookupError:  # an earlier one, which was killed at work
+            pass
+        return False
 
 
 def _free_port() -> int:

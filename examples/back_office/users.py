@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-Wish = tuple[str, str]
-"""Request id and route."""
+Wish = tuple[str, str, str]
+"""Request, route, and the way in which it shall be made."""
 
 USERS = 12
 ANSWER_SECONDS_MAX = 120
@@ -19,9 +19,9 @@ def ask(port: int, path: str, wishes: Sequence[Wish], on_answer: Callable[[], No
     def of_one_user(mine: Sequence[Wish]) -> list[float]:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS_MAX)
         waited = []
-        for request_id, route in mine:
+        for request, route, way in mine:
             began = time.perf_counter()
-            connection.request("POST", path, json.dumps({"id": request_id, "route": route}))
+            connection.request("POST", path, json.dumps({"request": request, "route": route, "way": way}))
             answer = connection.getresponse()
             answer.read()
             if answer.status not in (200, 202):
