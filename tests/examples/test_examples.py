@@ -45,7 +45,7 @@ def test_the_example_of_tests_passes() -> None:
 
 
 def test_the_demo_can_be_imported() -> None:
-    for module in ("consumer", "desk", "flights", "office", "staff", "users", "__main__"):
+    for module in ("diary", "flights", "ledger", "office", "staff", "tasks", "users", "__main__"):
         importlib.import_module(f"examples.back_office.{module}")
 
 
