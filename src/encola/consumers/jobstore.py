@@ -8,34 +8,17 @@ All pass one suite, ``tests/consumers/stores``. The rules are not theirs: each l
 from collections.abc import Sequence
 from typing import Protocol
 
-import msgspec
+from encola.engine.records import COMMANDS_MAX, FOUND_MAX, Command, Job, JobSearch, Reply
 
-from encola.engine.message import Instant
-from encola.engine.records import Command, Job, JobState, Reply
-
-COMMANDS_MAX = 100
-"""In one call of ``apply``."""
-
-FOUND_MAX = 1000
-"""Jobs in one answer of ``find``."""
+__all__ = ["COMMANDS_MAX", "FOUND_MAX", "JobQuery", "JobStore", "JobStoreError"]
 
 
 class JobStoreError(Exception):
     """The store could not do it now. Some of the commands may have been carried out: they can be repeated."""
 
 
-class JobQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Which jobs: all that fit everything given. The newest change first; ``before`` goes on behind an earlier answer.
-
-    ``prefix`` is of the key. ``before`` is the ``(updated_at, key)`` of the last job of the page before.
-    """
-
-    prefix: str = ""
-    task: str | None = None
-    queue: str | None = None
-    states: tuple[JobState, ...] = ()
-    before: tuple[Instant, str] | None = None
-    limit: int = 100
+JobQuery = JobSearch
+"""Which jobs; see ``engine.records``."""
 
 
 class JobStore(Protocol):

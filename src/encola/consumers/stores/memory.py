@@ -43,16 +43,6 @@ class MemoryJobStore:
         return record if isinstance(record, Job) and record.expires_at > self._now() else None
 
     async def find(self, query: JobQuery) -> Sequence[Job]:
-        jobs = [job for key in self._records if (job := self._job(key)) is not None and _fits(job, query)]
+        jobs = [job for key in self._records if (job := self._job(key)) is not None and query.fits(job)]
         jobs.sort(key=lambda job: (job.updated_at, job.key), reverse=True)
         return jobs[: min(query.limit, FOUND_MAX)]
-
-
-def _fits(job: Job, query: JobQuery) -> bool:
-    return (
-        job.key.startswith(query.prefix)
-        and query.task in (None, job.task)
-        and query.queue in (None, job.queue)
-        and (not query.states or job.state in query.states)
-        and (query.before is None or (job.updated_at, job.key) < query.before)
-    )
