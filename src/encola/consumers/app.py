@@ -12,7 +12,7 @@ import asyncio
 import os
 import typing
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 import msgspec
 
@@ -31,6 +31,9 @@ from encola.consumers.retry import BACKOFF_DEFAULT, Backoff
 from encola.consumers.task import Prepared, Task
 from encola.consumers.transport import Transport, TransportError
 from encola.engine.message import Duration
+
+if TYPE_CHECKING:
+    from encola.consumers.outbox import Outbox
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -270,6 +273,23 @@ class App:
         from encola.consumers.once import Once
 
         return Once(self.name)(connection, key)
+
+    def outbox(self, connection: Any) -> "Outbox":
+        """Sends within the transaction of a database connection: ``app.outbox(connection).send(task, ...)``."""
+        from encola.consumers.outbox import Outbox
+
+        return Outbox(self, connection)
+
+    async def relay(self, connect: Callable[[], Any]) -> None:
+        """Sends what outboxes hold, until it is cancelled. ``connect`` opens a DB-API connection. See ``outbox``."""
+        from encola.consumers.outbox import Relay
+
+        connection = self.connect()
+        await connection.open()
+        try:
+            await Relay(connect, connection).run()
+        finally:
+            await connection.close()
 
     # Reaching the service -----------------------------------------------------------------------------
 

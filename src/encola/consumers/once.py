@@ -12,12 +12,11 @@ Any DB-API 2.0 connection will do (sqlite3, psycopg, psycopg2, ...), SQLAlchemy'
 ``async with`` psycopg's AsyncConnection, asyncpg and aiosqlite.
 """
 
-import inspect
-import sys
 import time
 from types import TracebackType
 from typing import Any
 
+from encola.consumers.dbapi import NO_TRANSACTION, execute, is_sqlalchemy, paramstyle, refuse_autocommit, with_marks
 from encola.consumers.errors import AlreadyDone, ConfigurationError
 
 TABLE = "encola_inbox"
@@ -31,7 +30,6 @@ DDL = f"""CREATE TABLE IF NOT EXISTS {TABLE} (
 """The table, for migrations. ``done_at`` is in milliseconds since 1970."""
 
 _INSERT = f"INSERT INTO {TABLE} (scope, key, done_at) VALUES ({{}}, {{}}, {{}}) ON CONFLICT DO NOTHING"  # noqa: S608
-_MARKS = {"qmark": "?", "format": "%s", "pyformat": "%s", "numeric": ":{}", "asyncpg": "${}", "named": ":p{}"}
 
 
 class Once:
@@ -55,17 +53,9 @@ class Mark:
         self._values = (scope, key, int(time.time() * 1000))
 
     def __enter__(self) -> None:
-        connection = self._connection
-        if _is_sqlalchemy(connection):
-            count = _sqlalchemy(connection, self._values)
-        else:
-            _refuse_autocommit(connection)
-            cursor = connection.cursor()
-            try:
-                cursor.execute(_statement(_paramstyle(connection)), self._values)
-                count = cursor.rowcount
-            finally:
-                cursor.close()
+        if not is_sqlalchemy(self._connection):
+            refuse_autocommit(self._connection)
+        count, _ = execute(self._connection, _INSERT, self._values)
         self._judge(count)
 
     def __exit__(
@@ -78,11 +68,11 @@ class Mark:
         if hasattr(connection, "fetchrow"):  # asyncpg
             if not connection.is_in_transaction():
                 raise ConfigurationError(NO_TRANSACTION)
-            status: str = await connection.execute(_statement("asyncpg"), *self._values)
+            status: str = await connection.execute(with_marks(_INSERT, "asyncpg", 3), *self._values)
             self._judge(int(status.rpartition(" ")[2]))
             return
-        _refuse_autocommit(connection)
-        cursor = await connection.execute(_statement(_paramstyle(connection)), self._values)
+        refuse_autocommit(connection)
+        cursor = await connection.execute(with_marks(_INSERT, paramstyle(connection), 3), self._values)
         self._judge(cursor.rowcount)
         await cursor.close()
 
@@ -96,19 +86,9 @@ class Mark:
             raise AlreadyDone(f"{self._values[1]} was done before")
 
 
-NO_TRANSACTION = "the connection commits each statement by itself: begin a transaction, or the promise would be empty"
-
-
 def create_table(connection: Any) -> None:
     """Makes the table if it is missing; call it once when the program starts, and commit."""
-    if _is_sqlalchemy(connection):
-        from sqlalchemy import text
-
-        connection.execute(text(DDL))
-        return
-    cursor = connection.cursor()
-    cursor.execute(DDL)
-    cursor.close()
+    execute(connection, DDL)
 
 
 def forget_older_than(connection: Any, seconds: float) -> int:
@@ -116,49 +96,11 @@ def forget_older_than(connection: Any, seconds: float) -> int:
 
     A key may be forgotten when its message cannot come any more: the queue's retention and the longest delay.
     """
-    mark = _MARKS[_paramstyle(connection)].format(1)
-    limit = _MARKS[_paramstyle(connection)].format(2)
-    chosen = f"SELECT scope, key FROM {TABLE} WHERE done_at < {mark} LIMIT {limit}"  # noqa: S608 - no outside text
-    cursor = connection.cursor()
-    cursor.execute(
-        f"DELETE FROM {TABLE} WHERE (scope, key) IN ({chosen})",  # noqa: S608 - no outside text
-        (int((time.time() - seconds) * 1000), FORGOTTEN_MAX),
+    chosen = f"SELECT scope, key FROM {TABLE} WHERE done_at < {{}} LIMIT {{}}"  # noqa: S608 - no outside text
+    before = int((time.time() - seconds) * 1000)
+    count, _ = execute(
+        connection,
+        f"DELETE FROM {TABLE} WHERE (scope, key) IN ({chosen})",  # noqa: S608 - as above
+        (before, FORGOTTEN_MAX),
     )
-    count: int = cursor.rowcount
-    cursor.close()
-    return count
-
-
-def _statement(style: str) -> str:
-    mark = _MARKS[style]
-    return _INSERT.format(*(mark.format(number) for number in (1, 2, 3)))
-
-
-def _paramstyle(connection: Any) -> str:
-    """How the connection's driver marks parameters (PEP 249), from the module that its class comes from."""
-    module = inspect.getmodule(type(connection))
-    name = (module.__name__ if module else type(connection).__module__).partition(".")[0]
-    style = "qmark" if name in ("sqlite3", "aiosqlite") else getattr(sys.modules.get(name), "paramstyle", None)
-    if style not in _MARKS:
-        raise ConfigurationError(f"connections of {name} are not known here: it has no paramstyle of PEP 249")
-    return style
-
-
-def _refuse_autocommit(connection: Any) -> None:
-    """Raises ConfigurationError where there would be no transaction around row and effect."""
-    if getattr(connection, "autocommit", None) is True:
-        raise ConfigurationError(NO_TRANSACTION)
-    if getattr(connection, "isolation_level", "") is None and not getattr(connection, "in_transaction", True):
-        raise ConfigurationError(NO_TRANSACTION)  # sqlite3 with isolation_level=None, outside of BEGIN
-
-
-def _is_sqlalchemy(connection: Any) -> bool:
-    return type(connection).__module__.startswith("sqlalchemy.")
-
-
-def _sqlalchemy(connection: Any, values: tuple[Any, ...]) -> int:
-    from sqlalchemy import text
-
-    named = {f"p{number}": value for number, value in enumerate(values, start=1)}
-    count: int = connection.execute(text(_statement("named")), named).rowcount
     return count
