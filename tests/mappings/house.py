@@ -132,4 +132,3 @@ class House:
 
 def numbered(count: int, start: int = 0) -> Sequence[str]:
     return [f"m{number}" for number in range(start, start + count)]
-

@@ -1,12 +1,18 @@
 """Functions on AWS Lambda: the Invoke API as AWS has it, with signatures that are checked."""
 
+import asyncio
+import io
 import json
+import urllib.request
+import zipfile
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import unquote
 
+import boto3
 import pytest
 from aiohttp import web
+from moto.server import ThreadedMotoServer
 
 from encola.mappings.functions import Reference
 from encola.mappings.targets.pool import Targets
@@ -149,3 +155,34 @@ async def test_nobody_listens(targets: Targets) -> None:
     answer = await call(targets, "http://127.0.0.1:1")
     assert isinstance(answer, Refused)
     assert "connect" in answer.problem
+
+
+async def test_a_function_of_moto_is_invoked(targets: Targets) -> None:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        url = f"http://{host}:{port}"
+        await asyncio.to_thread(make_function_of_moto, url, "report")
+        assert isinstance(await call(targets, url), Returned)
+    finally:
+        server.stop()
+
+
+def make_function_of_moto(url: str, name: str) -> None:
+    """A function that moto answers by itself, without running any code."""
+    simple = urllib.request.Request(f"{url}/moto-api/config", b'{"lambda": {"use_docker": false}}')
+    simple.add_header("Content-Type", "application/json")
+    urllib.request.urlopen(simple).close()
+    options = {"endpoint_url": url, "region_name": "eu-west-1"}
+    role = boto3.client("iam", **options).create_role(RoleName="r", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("report.py", "def handler(event, context): ...")
+    boto3.client("lambda", **options).create_function(
+        FunctionName=name,
+        Runtime="python3.11",
+        Role=role,
+        Handler="report.handler",
+        Code={"ZipFile": code.getvalue()},
+    )
