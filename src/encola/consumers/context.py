@@ -1,6 +1,5 @@
 """The job that runs here: what a task can learn of it, and say about it."""
 
-import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 
@@ -9,7 +8,11 @@ OUTSIDE = "this is of use within a task only"
 
 
 class CurrentJob:
-    """The job that runs. Its attributes are for reading; ``progress`` may be called from any thread."""
+    """The job that runs. Its attributes are for reading; ``progress`` may be called from any thread.
+
+    ``stop_requested`` becomes true when it shall end (timeout, lost lease, cancelled, shutdown): a long loop in a thread
+    may look at it. ``share`` and ``note`` are what ``progress`` was told last.
+    """
 
     __slots__ = ("_on_progress", "app", "attempt", "id", "note", "queue", "share", "stop_requested", "task")
 
@@ -29,7 +32,7 @@ class CurrentJob:
         self.attempt = attempt
         self.share = 0.0
         self.note = ""
-        self.stop_requested = threading.Event()
+        self.stop_requested = False
         self._on_progress = on_progress
 
     def progress(self, share: float, note: str = "") -> None:

@@ -46,11 +46,12 @@ class Executor:
     async def run(self, task: Task[Any, Any], arguments: dict[str, Any], job: CurrentJob) -> Any:
         """Answers what the function answers. Raises what it raises, TaskTimeoutError, TaskExitError."""
         timeout = task.settings.timeout
+        run = self._on_loop(task, arguments, job) if task.is_async else self._in_thread(task.function, arguments, job)
+        if timeout is None:
+            return await run
         try:
             async with asyncio.timeout(timeout) as limit:
-                if task.is_async:
-                    return await self._on_loop(task, arguments, job)
-                return await self._in_thread(task.function, arguments, job)
+                return await run
         except TimeoutError:
             if limit.expired():
                 raise TaskTimeoutError(f"the task ran longer than {timeout:g} s") from None
@@ -85,7 +86,7 @@ class Executor:
         try:
             result, error = await asyncio.shield(future)
         except asyncio.CancelledError:
-            job.stop_requested.set()
+            job.stop_requested = True
             await self._interrupt(future, thread, job)
             raise
         if error is None:

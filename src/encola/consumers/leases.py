@@ -60,7 +60,7 @@ class Hold:
             return
         self.stopped = why
         if self.job is not None:
-            self.job.stop_requested.set()
+            self.job.stop_requested = True
         if self.running is not None:
             self.running.cancel()
 
