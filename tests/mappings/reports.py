@@ -42,6 +42,8 @@ def do(event: Any, context: Any) -> Any:
         sys.exit(7)
     if what == "die":
         os.kill(os.getpid(), 9)
+    if what == "terminate":
+        os.kill(os.getpid(), 15)
     if what == "leave":
         os._exit(9)
     if what == "sleep":

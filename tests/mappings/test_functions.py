@@ -119,6 +119,8 @@ def test_a_prefix_without_a_path_is_the_whole_host(prefix: str) -> None:
         {"target": "http://host name/"},
         {"target": "http://user:password@host/"},
         {"target": "aws:f", "headers": {"A": "b"}},
+        {"headers": {"A": "b\r\nC: d"}},
+        {"headers": {"A b": "c"}},
         {"target": "http://h/", "environment": {"A": "b"}},
         {"target": "http://h/", "region": "eu-west-1"},
         {"target": "aws:f", "endpoint": "nonsense"},

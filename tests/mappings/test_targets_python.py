@@ -190,6 +190,24 @@ async def test_the_standard_input_of_a_function_is_empty(make: Any) -> None:
     assert await result(make("reports:do"), {"do": "standard input"}) == ""
 
 
+async def test_a_process_does_not_end_by_the_signal_that_stops_a_service(make: Any) -> None:
+    target = make("reports:do")
+    before = await result(target, {"do": "nothing"})
+    os.kill(before, signal.SIGTERM)
+    assert await result(target, {"do": "terminate"}) == before
+
+
+async def test_a_process_without_a_parent_ends_even_while_the_function_runs(make: Any) -> None:
+    target = make("reports:do")
+    pid = await result(target, {"do": "nothing"})
+    running = asyncio.create_task(call(target, {"do": "sleep"}))
+    await asyncio.sleep(0.1)
+    (process,) = target._busy
+    process._writer.close()  # what the end of this process would do
+    assert await gone(pid)
+    assert isinstance(await running, Failed)
+
+
 async def test_closing_ends_all_processes(make: Any) -> None:
     target = make("reports:do")
     idle = await result(target, {"do": "nothing"})

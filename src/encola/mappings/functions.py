@@ -22,6 +22,7 @@ EMULATOR_PATH = "/2015-03-31/functions/function/invocations"
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _PYTHON = re.compile(r"python:[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 _REFERENCE = re.compile(
     r"(?:arn:aws[a-zA-Z-]*:lambda:[a-z0-9-]+:(?P<owner>\d{12}):function:|(?P<partial>\d{12}):function:|function:)?"
     r"(?P<name>[A-Za-z0-9_-]{1,64})(?::(?P<qualifier>\$LATEST|[A-Za-z0-9_-]+))?\Z"
@@ -60,6 +61,9 @@ class DeclaredFunction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         for field, of in (("headers", "http"), ("region", "aws"), ("endpoint", "aws"), ("environment", "python")):
             if getattr(self, field) and kind != of:
                 raise ValueError(f"{field} is for {of} targets only")
+        for header, value in self.headers.items():
+            if not (_HEADER.match(header) and value.isascii() and value.isprintable()):
+                raise ValueError("headers must be names of HTTP headers, with printable values")
         if self.endpoint is not None and not is_url(self.endpoint):
             raise ValueError("endpoint must be a URL, as http://127.0.0.1:4566")
 

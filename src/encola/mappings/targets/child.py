@@ -11,18 +11,18 @@ and that many bytes; a message is a header in JSON and, with events and results,
 When the parent is gone, the process ends at once, whatever the function does.
 """
 
-import asyncio
 import importlib
 import inspect
 import json
 import os
 import queue
+import signal
 import socket
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 EXIT_PARENT_GONE = 0
@@ -121,36 +121,53 @@ def load(name: str, directory: str) -> Callable[[Any, Context], Any]:
 
 def serve(channel: Channel, function: Callable[[Any, Context], Any], name: str) -> None:
     """Runs the function for each event that comes. Returns never: the end of the channel ends the process."""
-    with asyncio.Runner() as runner:
-        while True:
-            header, payload = channel.next()
-            channel.send({"started": header["id"]})  # from here on the function may have had effects
-            try:
-                result = function(json.loads(payload), Context(header, name))
-                if inspect.isawaitable(result):
-                    result = runner.run(_awaited(result))
-            except (SystemExit, KeyboardInterrupt) as error:
-                exit_error = {**error_of(error), "errorType": "Runtime.ExitError"}
-                channel.send({"id": header["id"], "error": exit_error, "ends": True})
-                os._exit(EXIT_BY_FUNCTION)
-            except BaseException as error:
-                channel.send({"id": header["id"], "error": error_of(error)})
-                continue
-            try:
-                answer = json.dumps(result).encode()
-            except (TypeError, ValueError, RecursionError) as error:
-                channel.send({"id": header["id"], "error": {**error_of(error), "errorType": "Runtime.MarshalError"}})
-                continue
-            channel.send({"id": header["id"]}, answer)
+    run = _Loop()
+    while True:
+        header, payload = channel.next()
+        channel.send({"started": header["id"]})  # from here on the function may have had effects
+        try:
+            result = function(json.loads(payload), Context(header, name))
+            if inspect.isawaitable(result):
+                result = run(result)
+        except (SystemExit, KeyboardInterrupt) as error:
+            exit_error = {**error_of(error), "errorType": "Runtime.ExitError"}
+            channel.send({"id": header["id"], "error": exit_error, "ends": True})
+            os._exit(EXIT_BY_FUNCTION)
+        except BaseException as error:
+            channel.send({"id": header["id"], "error": error_of(error)})
+            continue
+        try:
+            answer = json.dumps(result).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            channel.send({"id": header["id"], "error": {**error_of(error), "errorType": "Runtime.MarshalError"}})
+            continue
+        channel.send({"id": header["id"]}, answer)
 
 
-async def _awaited(result: Any) -> Any:
-    return await result
+class _Loop:
+    """One event loop for all calls, so that a function may keep connections; made when a coroutine first comes."""
+
+    def __init__(self) -> None:
+        self._run: Callable[[Any], Any] | None = None
+
+    def __call__(self, result: Awaitable[Any]) -> Any:
+        if self._run is None:
+            import asyncio
+
+            self._run = asyncio.Runner().run
+
+        async def awaited() -> Any:
+            return await result
+
+        return self._run(awaited())
 
 
 def main(arguments: list[str]) -> None:
     """``descriptor module:function name directory``."""
     descriptor, target, name, directory = arguments
+    # Who stops a whole service signals all its processes; when this one ends is the server's decision. A handler, since
+    # to ignore the signal would be inherited by whatever the function starts.
+    signal.signal(signal.SIGTERM, lambda *_: None)
     channel = Channel(int(descriptor))
     channel.start()
     try:

@@ -21,6 +21,7 @@ from encola.mappings.targets.target import RESPONSE_BYTES_MAX, Answer, Failed, I
 
 START_SECONDS_MAX = 60.0
 END_SECONDS_MAX = 2.0
+OUTPUT_SECONDS_MAX = 0.5
 TRIES = 3
 LINE_BYTES_MAX = 8192  # of what a function prints; the rest of a longer line comes as another
 CHILD = "encola.mappings.targets.child"
@@ -204,6 +205,7 @@ class _Process:
         """Ends it and all that it has started."""
         self.kill_now()
         await self._process.wait()
+        await asyncio.wait([self._log_task], timeout=OUTPUT_SECONDS_MAX)  # what it started may hold its output open
         self._log_task.cancel()
         await asyncio.gather(self._log_task, return_exceptions=True)
 
@@ -245,7 +247,7 @@ class _Process:
 async def _spawn(function: DeclaredFunction, descriptor: int) -> asyncio.subprocess.Process:
     target = function.target.removeprefix("python:")
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", CHILD, str(descriptor), target, function.name, function.directory),
+        *(sys.executable, "-P", "-m", CHILD, str(descriptor), target, function.name, function.directory),
         pass_fds=[descriptor],
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
