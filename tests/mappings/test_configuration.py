@@ -82,5 +82,5 @@ def test_what_cannot_be_is_refused(tmp_path: Path, wrong: str) -> None:
 async def test_a_server_whose_mappings_cannot_be_does_not_start(tmp_path: Path) -> None:
     text = FILE + '\n[store]\nkind = "memory"\n[server]\nport = 0\n'
     server = Server(loaded(tmp_path, text))  # there is no queue "reports"
-    with pytest.raises(ValueError, match="mappings: .*queue does not exist"):
+    with pytest.raises(ValueError, match=r"mappings: .*queue does not exist"):
         await server.start()
