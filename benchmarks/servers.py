@@ -1,4 +1,4 @@
-"""Server processes to measure: started on the servers' core, ready when this returns, ended when the block ends."""
+"""Server processes to measure: started on the servers' core (or all), ready when this returns, ended after the block."""
 
 import os
 import shutil
@@ -52,9 +52,9 @@ class Running(NamedTuple):
 
 @contextmanager
 def process(
-    command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None, core: int | None = SERVER_CORE
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A child on the servers' core, its output in ``log``; terminated at the end, then killed if need be."""
+    """A child on one core (None: on all), its output in ``log``; terminated at the end, then killed if need be."""
     with log.open("wb") as output:
         child = subprocess.Popen(
             command,
@@ -64,7 +64,8 @@ def process(
             env={**os.environ, **(environment or {})},
             start_new_session=True,
         )
-        pin(SERVER_CORE, child.pid)  # before it has threads
+        if core is not None:
+            pin(core, child.pid)  # before it has threads
         try:
             yield child
         finally:
@@ -77,14 +78,14 @@ def process(
 
 
 @contextmanager
-def encola(data: Path) -> Iterator[Running]:
+def encola(data: Path, core: int | None = SERVER_CORE) -> Iterator[Running]:
     """Encola on its SQLite store in ``data``: an fsync a commit; credentials declared, so signatures are verified."""
     config, ready, log = data.with_suffix(".toml"), data.with_suffix(".ready"), data.with_suffix(".log")
     config.write_text(CONFIG)
     ready.unlink(missing_ok=True)
     command = [str(Path(sys.executable).with_name("encola")), "serve", "--data", str(data), "--port", "0"]
     begun = time.perf_counter()
-    with process([*command, "--config", str(config), "--ready-file", str(ready)], log) as child:
+    with process([*command, "--config", str(config), "--ready-file", str(ready)], log, core=core) as child:
         deadline = begun + READY_SECONDS_MAX
         while not ready.exists():
             _give_up_if_dead(child, log, deadline)
@@ -103,11 +104,15 @@ def ceiling(scratch: Path) -> Iterator[Running]:
 
 @contextmanager
 def listening(
-    command: Sequence[str], port: int, log: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    port: int,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    core: int | None = SERVER_CORE,
 ) -> Iterator[Running]:
     """A server that is ready when its port takes connections."""
     begun = time.perf_counter()
-    with process(command, log, environment) as child:
+    with process(command, log, environment, core) as child:
         deadline = begun + READY_SECONDS_MAX
         while not _accepts(port):
             _give_up_if_dead(child, log, deadline)
