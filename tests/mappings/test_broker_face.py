@@ -49,7 +49,7 @@ async def test_a_delivery_that_is_taken_back_was_never_received(broker: Broker) 
     queue = await make(broker)
     await broker.send(queue, [Draft(b"a")])
     (first,) = await broker.receive(queue, limit=1)
-    await broker.extend(queue, [(first.receipt, 0)], uncounted=True)
+    await broker.release(queue, [(first.receipt, 0)])
     (second,) = await broker.receive(queue, limit=1)
     assert (first.receives, second.receives) == (1, 1)
 
@@ -68,7 +68,7 @@ async def test_a_collect_that_is_cancelled_at_any_moment_leaves_no_lease(broker:
         else:
             deliveries = collecting.result()
         assert [delivery.receives for delivery in deliveries] == [1], turns
-        await broker.extend(queue, [(one.receipt, 0) for one in deliveries], uncounted=True)
+        await broker.release(queue, [(one.receipt, 0) for one in deliveries])
 
 
 async def test_a_collect_waits_for_the_first_message(broker: Broker) -> None:

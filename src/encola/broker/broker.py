@@ -280,14 +280,12 @@ class Broker:
             [Delete(queue.id, receipt.message, receipt.lease, now, live) for receipt in receipts], receipts
         )
 
-    async def extend(
-        self, queue: Queue, leases: Sequence[tuple[Receipt, Duration]], *, uncounted: bool = False
-    ) -> Sequence[Outcome]:
-        """Each message becomes ready that long from now; 0 gives it back at once. ``uncounted``: see ``Extend``."""
+    async def extend(self, queue: Queue, leases: Sequence[tuple[Receipt, Duration]]) -> Sequence[Outcome]:
+        """Each message becomes ready that long from now; 0 gives it back at once."""
         now = self._clock.now()
         return await self._settle(
             [
-                Extend(queue.id, receipt.message, receipt.lease, now + duration, now, LEASE_TOTAL_MAX, uncounted)
+                Extend(queue.id, receipt.message, receipt.lease, now + duration, now, LEASE_TOTAL_MAX)
                 for receipt, duration in leases
             ],
             [receipt for receipt, _ in leases],

@@ -153,7 +153,7 @@ class Gatherer:
         """As if they had never been received."""
         self._status.returned += len(deliveries)
         try:
-            await self._broker.extend(queue, [(delivery.receipt, 0) for delivery in deliveries], uncounted=True)
+            await self._broker.release(queue, [(delivery.receipt, 0) for delivery in deliveries])
         except (StoreError, BrokerError) as error:
             _log.warning("messages could not be given back, their leases run out: %s", type(error).__name__)
 
