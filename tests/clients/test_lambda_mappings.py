@@ -1,6 +1,7 @@
 """boto3's Lambda client makes mappings on a real server, and the server pushes messages to real functions."""
 
 import json
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -69,6 +70,7 @@ class Hook:
         self.statuses: list[int] = []
         self.events: list[dict[str, Any]] = []
         self.tokens: list[str | None] = []
+        self.during: Callable[[], None] = lambda: None
         hook = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -76,6 +78,7 @@ class Hook:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 hook.events.append(json.loads(body))
                 hook.tokens.append(self.headers["Authorization"])
+                hook.during()
                 self.send_response(hook.statuses.pop(0) if hook.statuses else 200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -386,6 +389,30 @@ def test_a_stop_waits_for_the_running(own_place: Place) -> None:
     place.server.start()
     assert place.counts(place.sqs.get_queue_url(QueueName=url.rpartition("/")[2])["QueueUrl"]) == (0, 0)
     assert place.events(arn) == [[(quick, 1)]]
+
+
+def test_a_function_that_runs_during_a_stop_can_still_send(own_place: Place) -> None:
+    place = own_place
+    url, arn = place.queue(visibility=60)
+    results, _ = place.queue()
+    stopping = threading.Event()
+
+    def send_when_it_stops() -> None:
+        stopping.wait(WAIT_SECONDS_MAX)
+        place.until(lambda: "stopping" in place.server.logged())
+        place.sqs.send_message(QueueUrl=results, MessageBody="made")
+
+    place.hook.during = send_when_it_stops
+    place.map(arn, "hook")
+    place.sqs.send_message(QueueUrl=url, MessageBody="make")
+    place.until(lambda: place.hook.events)
+    place.server.send_signal(signal.SIGTERM)
+    stopping.set()
+    assert place.server.wait() == 0
+    place.server.start()
+    names = (url.rpartition("/")[2], results.rpartition("/")[2])
+    urls = [place.sqs.get_queue_url(QueueName=name)["QueueUrl"] for name in names]
+    assert [place.counts(one) for one in urls] == [(0, 0), (1, 0)]
 
 
 def test_an_invocation_that_outlasts_the_grace_period_is_given_back_uncounted(own_place: Place) -> None:

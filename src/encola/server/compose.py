@@ -1,7 +1,7 @@
 """Puts a server together: store, broker, mappings, endpoints, health, HTTP listener; starts and stops them in order."""
 
-import asyncio
 import ssl
+import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -29,6 +29,8 @@ from encola.server.logs import access_hook
 from encola.server.loopback import is_loopback
 from encola.stores.memory import MemoryStore
 from encola.stores.sqlite import SqliteStore
+
+LAST_ANSWERS_SECONDS = 1.0  # for requests that still run when the functions have used up the grace period
 
 WIDE_OPEN = """refusing to listen on {host} without credentials: whoever reaches it could read and delete everything.
 Either declare credentials in the configuration file:
@@ -107,7 +109,9 @@ class Server:
         await self.mappings.stop_receiving()
         self._broker.stop_waiting()
         grace = self.config.server.grace_seconds
-        await asyncio.gather(self._listener.stop(grace), self.mappings.stop(grace))
+        until = time.monotonic() + grace
+        await self.mappings.stop(grace)  # first: a function that runs may have something to send to this server
+        await self._listener.stop(max(until - time.monotonic(), min(grace, LAST_ANSWERS_SECONDS)))
         await self._broker.close()
         await self._store.close()
 
