@@ -1,6 +1,7 @@
 """Runs the blocks of a page, in order, as its reader would: in a directory of the page's own, against a real server.
 
-    ```sh      run by bash. ``encola serve`` goes to the background and is waited for; a second one replaces the first
+    ```sh      run by bash. ``encola serve`` goes to the background and is waited for; a second one replaces the first.
+               So does ``encola work``, and stays until the end of the page
     ```python  run, all of a page in one namespace; blocks with tests (``def test_``) are run by pytest, at the end
     ```toml    loaded as a configuration file
     ```json    parsed
@@ -39,6 +40,7 @@ BIN = Path(sys.executable).parent
 PRELUDE = r"""
 set -e -o pipefail
 encola() {
+    if [ "$1" = work ]; then work "$@"; return; fi
     if [ "$1" != serve ]; then command encola "$@"; return; fi
     stop_server
     rm -f "$PAGE_READY"
@@ -49,6 +51,16 @@ encola() {
         sleep 0.02
     done
     echo $server > "$PAGE_PID"
+}
+work() {
+    local log; log=$(mktemp "$PAGE_PID.work.XXXX")
+    command encola "$@" >> "$log" 2>&1 < /dev/null &
+    local worker=$!
+    echo $worker >> "$PAGE_PID.workers"
+    until grep -q ' polls ' "$log"; do
+        if ! kill -0 $worker 2> /dev/null; then cat "$log"; return 1; fi
+        sleep 0.02
+    done
 }
 stop_server() {
     if [ ! -e "$PAGE_PID" ]; then return; fi
@@ -114,7 +126,10 @@ class Page:
             self._bash(self._tests[0][0], f"python -m pytest -q -p no:cacheprovider {names}")
 
     def close(self) -> None:
-        """Stops the server that the page started."""
+        """Stops the workers and the server that the page started."""
+        workers = self._pid.with_name(f"{self._pid.name}.workers")
+        for line in workers.read_text().split() if workers.exists() else ():
+            self._stop(int(line))
         if self._pid.exists():
             self._stop(int(self._pid.read_text()))
 
@@ -131,7 +146,15 @@ class Page:
             return
         self._need_server(block)
         code = compile("\n" * (block.line - 1) + text, str(self._path), "exec")
-        exec(code, self._namespace)
+        before = set(sys.modules)
+        sys.path.insert(0, str(self._directory))  # modules that blocks above have written
+        try:
+            exec(code, self._namespace)
+        finally:
+            sys.path.remove(str(self._directory))
+            for name in set(sys.modules) - before:
+                if (file := getattr(sys.modules[name], "__file__", None)) and Path(file).parent == self._directory:
+                    del sys.modules[name]
 
     def _load(self, block: Block, text: str) -> None:
         file = self._directory / "page.toml"

@@ -39,6 +39,8 @@ _log = logging.getLogger("encola.worker")
 
 
 class Item(msgspec.Struct):
+    """A message of a batch, and what it holds."""
+
     hold: Hold
     value: Any
 

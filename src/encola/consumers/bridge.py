@@ -41,6 +41,7 @@ class Bridge:
         return loop is self._loop
 
     async def use(self, use: Callable[[Connection], Awaitable[Result]]) -> Result:
+        """Runs ``use`` with the open connection. Call it in the bridge's loop. Raises what ``use`` raises."""
         if self._connection is None:
             self._connection = asyncio.ensure_future(self._open())
         opening = self._connection

@@ -105,6 +105,7 @@ class Job(Generic[Result]):
         return self._app.wait(self.aresult(timeout))
 
     async def aresult(self, timeout: float | None = None) -> Result:
+        """As ``result``, for async code."""
         deadline = None if timeout is None else time.monotonic() + timeout
         pause = LOOK_SECONDS_MIN
         while True:
@@ -131,6 +132,7 @@ class Job(Generic[Result]):
         return self._app.wait(self.acancel())
 
     async def acancel(self) -> Status:
+        """As ``cancel``, for async code."""
         task, _, _ = self.id.partition("/")
         known = self._app.tasks.get(task)
         window = max(self._app.window_ms(known.settings if known else None), CANCEL_WINDOW)

@@ -113,6 +113,8 @@ class Pace(msgspec.Struct, tag="pace"):
 
 
 class Join(msgspec.Struct, tag="join"):
+    """See the module. ``members`` in the order of their arrival."""
+
     key: str
     members: list[str]
     total: int
