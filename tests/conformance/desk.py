@@ -6,6 +6,7 @@ A ``Desk`` holds one store. Its verbs send one Change each, at the desk's own ``
 from collections.abc import Callable, Sequence
 
 from encola.engine.changes import (
+    Amend,
     Applied,
     Claim,
     Declare,
@@ -14,6 +15,9 @@ from encola.engine.changes import (
     Extend,
     Move,
     Put,
+    Refused,
+    Reject,
+    Release,
     Resend,
     Stored,
     Sweep,
@@ -21,8 +25,9 @@ from encola.engine.changes import (
     Wakeup,
 )
 from encola.engine.lifecycle import Outcome
-from encola.engine.message import Counts, Delivery, Envelope, Instant, QueueId
+from encola.engine.message import Counts, Delivery, Envelope, Header, Instant, QueueId
 from encola.engine.queue import HOUR, LEASE_TOTAL_MAX, SECOND, Address, Queue, Settings
+from encola.engine.records import Command, FoundJobs, Job, JobSearch, Reply
 from encola.engine.store import Store
 
 ACCOUNT = "111122223333"
@@ -126,6 +131,46 @@ class Desk:
 
     async def release(self, delivery: Delivery, **how: object) -> Applied:
         return await self.extend(delivery, 0, **how)  # type: ignore[arg-type]
+
+    def a_put_off(self, delivery: Delivery, milliseconds: int, *, queue: QueueId = WORK) -> Release:
+        return Release(queue, delivery.id, delivery.lease, self.now + milliseconds, self.now)
+
+    async def put_off(self, delivery: Delivery, milliseconds: int = 0, *, queue: QueueId = WORK) -> Applied:
+        return await self.one(self.a_put_off(delivery, milliseconds, queue=queue))
+
+    def a_reject(
+        self, delivery: Delivery, target: QueueId = DEAD, *, queue: QueueId = WORK, live_lease: bool = False, why: str
+    ) -> Reject:
+        headers = {"why": Header("String", why.encode())}
+        return Reject(queue, delivery.id, delivery.lease, target, headers, self.now, live_lease)
+
+    async def reject(
+        self, delivery: Delivery, target: QueueId = DEAD, *, live_lease: bool = False, why: str = "bad"
+    ) -> Applied:
+        return await self.one(self.a_reject(delivery, target, live_lease=live_lease, why=why))
+
+    async def do(self, *commands: Command, account: str = ACCOUNT) -> Reply | Refused:
+        """Carries out commands in one transaction; the last one's reply."""
+        replies = await self.store.apply([Amend(account, command, self.now) for command in commands])
+        reply = replies[-1]
+        assert isinstance(reply, Reply | Refused)
+        return reply
+
+    async def job(self, key: str, account: str = ACCOUNT) -> Job | None:
+        (job,) = await self.store.jobs(account, [key], self.now)
+        return job
+
+    async def find(self, *, account: str = ACCOUNT, **search: object) -> FoundJobs:
+        return await self.store.find_jobs(account, JobSearch(**search), self.now)  # type: ignore[arg-type]
+
+    async def all_found(self, **search: object) -> list[str]:
+        """The keys of all pages."""
+        found = await self.find(**search)
+        keys = [job.key for job in found.jobs]
+        while found.next is not None:
+            found = await self.find(**{**search, "before": found.next})
+            keys += [job.key for job in found.jobs]
+        return keys
 
     def a_move(
         self, delivery: Delivery, target: QueueId = DEAD, *, queue: QueueId = WORK, envelope: Envelope | None = None

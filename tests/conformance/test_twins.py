@@ -8,12 +8,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from encola.engine import records as r
 from encola.engine.changes import (
+    Amend,
     Claim,
     Declare,
     Deduplication,
@@ -24,12 +27,14 @@ from encola.engine.changes import (
     Note,
     Purge,
     Put,
+    Reject,
+    Release,
     Resend,
     Sweep,
 )
 from encola.engine.lifecycle import Outcome
-from encola.engine.message import Envelope, QueueId
-from encola.engine.queue import DAY, HOUR, MINUTE, SECOND, Address, Queue, Settings
+from encola.engine.message import Envelope, Header, QueueId
+from encola.engine.queue import DAY, HOUR, LONG_DELAY, MINUTE, SECOND, Address, Queue, Settings
 
 from .desk import START
 from .twins import Twins
@@ -44,21 +49,49 @@ LASTING = [1, 3]
 slots = st.sampled_from(list(KINDS))
 groups = st.sampled_from(["", "a", "a", "b"])
 delays = st.sampled_from([0, 0, 0, SECOND, 30 * SECOND])
+long_delays = st.sampled_from([0, 0, SECOND, 30 * SECOND, LONG_DELAY, LONG_DELAY + 1])
 keys = st.sampled_from([None, None, "k", "l"])
 leases = st.sampled_from([0, 1, SECOND, 30 * SECOND, 30 * SECOND, HOUR])
 picks = st.integers(0, 12)
 
-puts = st.tuples(st.just("put"), slots, groups, delays, keys)
+# Records: few keys and owners, so that they meet. A key that begins as another is found with it.
+ACCOUNTS = ["1", "2"]
+record_keys = st.sampled_from(["k", "k2", "l"])
+owners = st.sampled_from(["a", "b"])
+fences = st.integers(0, 3)
+windows = st.sampled_from([0, SECOND, MINUTE, HOUR])
+results = st.sampled_from([msgspec.Raw(b"1"), msgspec.Raw(b'{"a":"b"}')])
+failures = st.builds(r.Failure, st.just(1), st.just(START), st.just("E"), st.sampled_from(["m", "n"]))
+tasks, queues = st.sampled_from(["t", "u"]), st.sampled_from(["q", "p"])
+commands = st.one_of(
+    st.builds(r.Claim, record_keys, owners, tasks, queues, st.just("h"), leases, windows),
+    st.builds(r.Claim, record_keys, owners, tasks, queues, st.just("h"), leases, windows, st.just(2 * START)),
+    st.builds(r.Renew, record_keys, owners, fences, leases),
+    st.builds(r.Complete, record_keys, owners, fences, windows, results),
+    st.builds(r.Fail, record_keys, owners, fences, windows, failures, st.booleans()),
+    st.builds(r.Release, record_keys, owners, fences),
+    st.builds(r.Cancel, record_keys, tasks, queues, windows),
+    st.builds(r.Forget, st.sampled_from(["k", "k2", "l", "s", "p", "j"])),
+    st.builds(r.Enter, st.sampled_from(["s", "s", "k"]), owners, st.integers(0, 2), leases),
+    st.builds(r.Leave, st.sampled_from(["s", "k"]), owners),
+    st.builds(r.Reserve, st.sampled_from(["p", "p", "k"]), st.integers(1, 3), st.just(SECOND * 1000)),
+    st.builds(r.Arrive, st.sampled_from(["j", "j", "k"]), st.sampled_from("ab"), st.just(2), windows),
+)
+
+puts = st.tuples(st.just("put"), slots, groups, long_delays, keys)
 settlements = st.one_of(
     st.tuples(st.just("delete"), picks, st.booleans()),
     st.tuples(st.just("extend"), picks, leases, st.booleans()),
     st.tuples(st.just("move"), picks, st.sampled_from(LASTING), st.booleans()),
     st.tuples(st.just("resend"), picks, slots),
+    st.tuples(st.just("release"), picks, long_delays),
+    st.tuples(st.just("reject"), picks, st.sampled_from(LASTING), st.booleans()),
 )
+amendments = st.tuples(st.just("amend"), st.sampled_from(ACCOUNTS), commands)
 claims = st.tuples(
     st.just("claim"), slots, st.integers(1, 12), leases, st.lists(groups, max_size=2, unique=True).map(tuple)
 )
-recipes = st.lists(st.one_of(puts, puts, settlements), min_size=1, max_size=10)
+recipes = st.lists(st.one_of(puts, puts, settlements, amendments), min_size=1, max_size=10)
 calls_at_once = st.lists(st.one_of(claims, claims, recipes), min_size=1, max_size=5)
 rare = st.one_of(
     st.tuples(st.just("declare"), slots, delays),
@@ -148,6 +181,7 @@ class Histories(RuleBasedStateMachine):
     @invariant()
     def all_answers_agree(self) -> None:
         self.twins.compare({queue.id: KINDS[slot][1] for slot, queue in self.queues.items()}, self.now)
+        self.twins.compare_jobs(ACCOUNTS, self.now)
 
     def teardown(self) -> None:
         self.twins.close()
@@ -170,7 +204,10 @@ class Histories(RuleBasedStateMachine):
 
     def _settled(self, changes: list[Any], outcomes: list[Any]) -> None:
         for change, outcome in zip(changes, outcomes, strict=True):
-            if isinstance(change, Delete | Move | Resend) and outcome in (Outcome.DONE, Outcome.GONE):
+            if isinstance(change, Delete | Move | Resend | Release | Reject) and outcome in (
+                Outcome.DONE,
+                Outcome.GONE,
+            ):
                 self.over += [delivery for delivery in self.held if delivery["id"] == change.message][-1:]
                 self.held = [delivery for delivery in self.held if delivery["id"] != change.message]
         del self.over[:-8]
@@ -178,8 +215,11 @@ class Histories(RuleBasedStateMachine):
     def _put(self, slot: int, group: str, delay: int, key: str | None) -> Put:
         label = f"m{self._new()}"
         deduplication = Deduplication(key, self.now + 5 * MINUTE) if key else None
-        envelope = Envelope(label, group=group)
-        return Put(self._queue(slot), envelope, label.encode() * 3, self.now, self.now + delay, deduplication)
+        long = delay > LONG_DELAY
+        envelope = Envelope(label, group=group, sent_at=self.now if long else 0)
+        ready_at = self.now + delay
+        kept_from = ready_at if long else 0
+        return Put(self._queue(slot), envelope, label.encode() * 3, self.now, ready_at, deduplication, kept_from)
 
     def _pick(self, pick: int) -> dict[str, Any] | None:
         """A delivery of before, the latest for 0; at times a settled one. None if its message is past retention."""
@@ -208,6 +248,21 @@ class Histories(RuleBasedStateMachine):
             sent_at = self.now if KINDS[slot][0] else held["sent_at"]
             return Move(held["queue"], held["id"], held["lease"], self._queue(slot), envelope, sent_at, self.now)
         return None
+
+    def _release(self, pick: int, delay: int) -> Any:
+        if held := self._pick(pick):
+            return Release(held["queue"], held["id"], held["lease"], self.now + delay, self.now)
+        return None
+
+    def _reject(self, pick: int, slot: int, live_lease: bool) -> Any:
+        if held := self._pick(pick):
+            why = {"why": Header("String", b"bad")}
+            target = self._queue(slot)
+            return Reject(held["queue"], held["id"], held["lease"], target, why, self.now, live_lease)
+        return None
+
+    def _amend(self, account: str, command: r.Command) -> Amend:
+        return Amend(account, command, self.now)
 
     def _resend(self, pick: int, slot: int) -> Any:
         if held := self._pick(pick):

@@ -19,12 +19,20 @@ import msgspec
 from encola.engine.changes import Applied, Change, Claim, Stored
 from encola.engine.lifecycle import State, state_of
 from encola.engine.message import Counts, Delivery, Instant, MessageId, Peek, QueueId
+from encola.engine.records import Job, JobSearch
 from encola.engine.store import Store
 from encola.stores.memory import MemoryStore
 from encola.stores.sqlite import SqliteStore, check
 
 Call = list[Any] | Claim
 """A list of changes to apply, in which ``message`` fields hold labels, or a claim."""
+
+
+SEARCHES = (
+    JobSearch(prefix="k", task="t"),
+    JobSearch(states=("running", "failed"), queue="q", limit=1),
+    JobSearch(limit=2),
+)
 
 
 class Twin:
@@ -131,6 +139,14 @@ class Twins:
         for queue, retention in retentions.items():
             self.run(self._compare_queue(queue, now - retention, now))
 
+    def compare_jobs(self, accounts: Sequence[str], now: Instant) -> None:
+        for account in accounts:
+            for search in SEARCHES:
+                expected = self.run(_all_found(self.memory.store, account, search, now))
+                assert self.run(_all_found(self.sqlite.store, account, search, now)) == expected
+            keys = [job.key for job in expected]
+            assert list(self.run(self.sqlite.store.jobs(account, keys, now))) == expected
+
     async def _compare_catalogs(self) -> None:
         expected, answered = await self.memory.store.catalog(), await self.sqlite.store.catalog()
         assert sorted(answered.queues, key=lambda queue: queue.id) == sorted(expected.queues, key=lambda q: q.id)
@@ -160,6 +176,15 @@ class Twins:
         finally:
             self._loop.close()
             shutil.rmtree(self._directory)
+
+
+async def _all_found(store: Store, account: str, search: JobSearch, now: Instant) -> list[Job]:
+    found = await store.find_jobs(account, search, now)
+    jobs = found.jobs
+    while found.next is not None:
+        found = await store.find_jobs(account, msgspec.structs.replace(search, before=found.next), now)
+        jobs += found.jobs
+    return jobs
 
 
 def _by_label(peeks: list[Peek], visible: Callable[[Peek], bool]) -> list[Any]:

@@ -287,8 +287,8 @@ class MemoryStore:
         for queue, sent_before in sweep.sent_before.items():
             shelf = self._shelves.get(queue)
             for stored in list(shelf.messages.values()) if shelf else ():
-                held = state_of(stored.state, sweep.now) is State.LEASED
-                if stored.state.sent_at < sent_before and not held and removed < sweep.limit and shelf:
+                over = stored.state.sent_at < sent_before and stored.state.ready_at <= sweep.now
+                if over and removed < sweep.limit and shelf:
                     del shelf.messages[stored.state.id]
                     removed += 1
         forgotten = 0
