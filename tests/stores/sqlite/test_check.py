@@ -6,6 +6,7 @@ import apsw
 import pytest
 
 from encola.engine.queue import SECOND
+from encola.engine.records import Claim, Enter
 from encola.engine.store import StoreError
 from encola.stores.sqlite import SqliteStore
 from encola.stores.sqlite.backup import backup
@@ -28,7 +29,9 @@ DAMAGE = {
     "lane of an ordered queue with a wrong time": "UPDATE lane SET head = head + 1 WHERE name = 'b'",
     "deduplication id without a partition": "UPDATE dedup SET partition = 99",
     "queue that can't be read": "UPDATE queue SET doc = x'c1' WHERE id = 1",
+    "record that can't be read": "UPDATE record SET doc = x'c1'",
 }
+OTHERS = {"queue that can't be read", "record that can't be read"}
 
 
 @pytest.fixture
@@ -41,6 +44,7 @@ async def directory(directory: Path, desk: Desk) -> Path:
     await desk.put_all("4", "5", queue=DEAD, group="b", key=None)
     await desk.put("6", queue=DEAD, group="b", key="once")
     await desk.claim(1)
+    await desk.do(Claim("k", "me", "report", "reports", "hash", SECOND, SECOND), Enter("slots", "a", 1, SECOND))
     desk.turn(SECOND)
     await desk.reopen()
     return directory
@@ -51,7 +55,7 @@ async def test_whole_data_are_whole_while_a_store_works_in_them(directory: Path)
 
 
 def test_every_kind_of_damage_is_tried() -> None:
-    assert set(DAMAGE) == {*INVARIANTS, "queue that can't be read"}
+    assert set(DAMAGE) == {*INVARIANTS, *OTHERS}
 
 
 @pytest.mark.parametrize("problem", sorted(DAMAGE))
@@ -62,6 +66,15 @@ async def test_damage_is_found(directory: Path, tmp_path: Path, problem: str) ->
     connection.close()
     found = check(damaged.parent)
     assert any(text.startswith(f"{problem}: ") for text in found), found
+
+
+@pytest.mark.parametrize("column", ["key", "state", "task", "queue", "updated_at", "expires_at"])
+async def test_a_record_whose_columns_say_something_else_is_found(directory: Path, tmp_path: Path, column: str) -> None:
+    damaged = backup(directory, tmp_path / "damaged")
+    connection = apsw.Connection(str(damaged))
+    connection.execute(f"UPDATE record SET {column} = 7 WHERE key = 'k'")
+    connection.close()
+    assert check(damaged.parent) == ["record that can't be read: 1"]
 
 
 async def test_a_store_with_a_damaged_queue_says_so(directory: Path, tmp_path: Path) -> None:

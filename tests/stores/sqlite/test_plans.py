@@ -10,7 +10,9 @@ import apsw
 import pytest
 
 from encola.engine.changes import Drop, Note, Purge
-from encola.stores.sqlite import SqliteStore, connection, reader
+from encola.engine.queue import LONG_DELAY
+from encola.engine.records import Claim, Complete, Enter, Leave
+from encola.stores.sqlite import SqliteStore, connection, reader, records
 from encola.stores.sqlite.connection import FILE_NAME, open_writer
 from encola.stores.sqlite.reader import BROWSE_SORT
 from tests.conformance.desk import DEAD, SECOND, WORK, Desk
@@ -47,7 +49,16 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return seen
 
 
+async def records_of_jobs(desk: Desk) -> None:
+    claim = Claim("k", "me", "report", "reports", "hash", SECOND, 3600 * SECOND)
+    await desk.do(claim, Complete("k", "me", 1, SECOND), Enter("s", "me", 1, SECOND), Leave("s", "me"))
+    await desk.job("k")
+    for search in ({}, {"prefix": "k"}, {"states": ("completed",), "before": (desk.now, "l")}):
+        await desk.find(**search)
+
+
 async def a_life_with_everything(desk: Desk) -> None:
+    await records_of_jobs(desk)
     for ordered in (False, True):
         await desk.declare(WORK, ordered=ordered)
         await desk.declare(DEAD, ordered=ordered)
@@ -59,6 +70,8 @@ async def a_life_with_everything(desk: Desk) -> None:
         await desk.delete(deliveries[0])
         await desk.move(deliveries[1])
         await desk.resend(deliveries[2], DEAD)
+        await desk.put_off(deliveries[3], LONG_DELAY + 1)
+        await desk.reject(deliveries[4])
         await desk.counts()
         await desk.store.leased_by_group(WORK, desk.now)
         await desk.store.next_ready(WORK, desk.now)
@@ -84,6 +97,8 @@ async def test_every_statement_finds_its_rows_by_an_index(
     monkeypatch.setattr(reader, "BROWSE_SORT_MAX", -1)
     await desk.declare()
     await desk.bodies()
+    monkeypatch.setattr(records, "SORTED_MAX", -1)
+    await desk.find(prefix="k")
     await desk.store.close()
 
     planner = open_writer(directory / FILE_NAME)
@@ -122,3 +137,30 @@ async def test_the_order_of_a_page_is_sorted_without_its_bodies(directory: Path)
     assert plan.count("USE TEMP B-TREE FOR ORDER BY") == 1
     assert outer < sorted_ids < plan.index("SEARCH b USING INTEGER PRIMARY KEY (rowid=?)")
     assert "SEARCH message USING COVERING INDEX message_ready (lane=?)" in plan
+
+
+@pytest.mark.parametrize(
+    ("query", "bindings", "plan"),
+    [
+        (
+            records.BY_STATE,
+            ("1", "running", 9, "k"),
+            "SEARCH record USING INDEX record_state (account=? AND state=? AND (updated_at,key)<(?,?))",
+        ),
+        (
+            records.BY_KEY,
+            ("1", "a", "b", 10),
+            "SEARCH record USING INDEX sqlite_autoindex_record_1 (account=? AND key>? AND key<?)",
+        ),
+        (records.OVER, (1, 10), "SEARCH record USING COVERING INDEX record_expiry (expires_at<?)"),
+    ],
+)
+async def test_jobs_are_found_in_order_by_an_index(
+    directory: Path, query: str, bindings: tuple[object, ...], plan: str
+) -> None:
+    desk = Desk(lambda: SqliteStore(directory))
+    await desk.store.open()
+    await desk.store.close()
+    planner = open_writer(directory / FILE_NAME)
+    assert [row[3] for row in planner.execute(f"EXPLAIN QUERY PLAN {query}", bindings)] == [plan]
+    planner.close()

@@ -5,8 +5,11 @@ from pathlib import Path
 import apsw
 import pytest
 
+from encola.engine.lifecycle import Outcome
+from encola.engine.queue import SECOND
+from encola.engine.records import Claim, Run
 from encola.engine.store import StoreError
-from encola.stores.sqlite import SqliteStore, schema
+from encola.stores.sqlite import SqliteStore, check, schema
 from encola.stores.sqlite.connection import FILE_NAME
 from tests.conformance.desk import Desk
 
@@ -68,3 +71,38 @@ async def test_newer_data_are_refused(directory: Path, desk: Desk) -> None:
     connection.pragma("user_version", schema.VERSION)
     connection.close()
     await desk.store.open()
+
+
+async def test_data_of_the_first_version_get_records_and_lose_nothing(directory: Path, desk: Desk) -> None:
+    """The first version is this one without records: nothing else has changed since."""
+    await desk.declare()
+    await desk.put_all("1", "2")
+    delivery = await desk.claim_one()
+    await desk.store.close()
+    new = directory / FILE_NAME
+    tables = _without_records(new)
+    await desk.store.open()
+    assert await desk.do(Claim("k", "me", "report", "reports", "hash", SECOND, SECOND)) == Run(1, 1)
+    assert await desk.delete(delivery) is Outcome.DONE
+    assert await desk.bodies() == ["2"]
+    await desk.store.close()
+    connection = apsw.Connection(str(new))
+    assert connection.pragma("user_version") == schema.VERSION
+    assert _tables(connection) == tables
+    connection.close()
+    assert check(directory) == []
+    await desk.store.open()
+
+
+def _without_records(file: Path) -> dict[str, str]:
+    """Makes a file one of the first version; answers the tables and indexes that it had."""
+    connection = apsw.Connection(str(file))
+    tables = _tables(connection)
+    connection.execute("DROP TABLE record")
+    connection.pragma("user_version", 1)
+    connection.close()
+    return tables
+
+
+def _tables(connection: apsw.Connection) -> dict[str, str]:
+    return dict(connection.execute("SELECT name, sql FROM sqlite_schema"))
