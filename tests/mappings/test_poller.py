@@ -2,53 +2,20 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from encola.broker.broker import Broker
 from encola.engine.queue import Address, DeadLetterRule
-from encola.engine.store import StoreError
 from encola.mappings.gate import Gate
 from encola.mappings.scaling import START
 from encola.mappings.targets.target import Answer, Failed, Refused, Returned
-from encola.stores.memory import MemoryStore
 
 from ..broker.conftest import TestClock
+from .conftest import Build
 from .house import FakeTarget, House, numbered
 from .samples import ACCOUNT
-
-Build = Callable[..., Awaitable[House]]
-
-
-@pytest.fixture
-def clock() -> TestClock:
-    return TestClock()
-
-
-@pytest.fixture
-async def broker(clock: TestClock) -> AsyncIterator[Broker]:
-    store = MemoryStore()
-    await store.open()
-    broker = Broker(store, clock)
-    await broker.open()
-    yield broker
-    await broker.close()
-    await store.close()
-
-
-@pytest.fixture
-async def build(broker: Broker) -> AsyncIterator[Build]:
-    houses: list[House] = []
-
-    async def make(**more: Any) -> House:
-        houses.append(await House.build(broker, **more))
-        return houses[-1]
-
-    yield make
-    for house in houses:
-        await house.close()
 
 
 def failures(*ids: str) -> Returned:
@@ -398,111 +365,3 @@ async def test_concurrency_begins_at_five_and_grows_with_the_work(build: Build) 
     await target.until(lambda: target.running == START + 2)  # at a rate of five a second
     target.go.set()
     await house.emptied()
-
-
-# Stops -------------------------------------------------------------------------------------------------
-
-
-async def test_a_stop_lets_running_invocations_finish(build: Build) -> None:
-    house, target = await build(), FakeTarget(held=True)
-    await house.send("a")
-    poller = house.poll(target)
-    await target.until(lambda: target.running == 1)
-    await poller.stop()
-    await house.send("b")
-    target.go.set()
-    await poller.drained()
-    assert await house.receives() == {"b": 0}
-
-
-async def test_what_an_aborted_invocation_held_is_given_back_uncounted(build: Build) -> None:
-    house, target = await build(), FakeTarget(held=True)
-    await house.send(*numbered(3))
-    poller = house.poll(target)
-    await target.until(lambda: target.running == 1)
-    await poller.stop()
-    poller.abort()
-    await poller.drained()
-    assert await house.receives() == dict.fromkeys(numbered(3), 0)
-    assert (await house.counts()).ready == 3
-
-
-async def test_a_stop_gives_back_what_was_gathered_in_a_window(build: Build) -> None:
-    house, target = await build(visibility=600), FakeTarget()
-    await house.send("a", "b")
-    poller = house.poll(target, batch_size=100, window=300)
-    while (await house.counts()).leased < 2:
-        await asyncio.sleep(0.001)
-    await poller.stop()
-    assert await house.receives() == {"a": 0, "b": 0}
-    assert target.batches == []
-
-
-async def test_a_queue_that_is_deleted_and_made_again_is_taken_up_again(build: Build, broker: Broker) -> None:
-    house, target = await build(), FakeTarget()
-    poller = house.poll(target)
-    await house.send("a")
-    await house.emptied()
-    broker._relaxed = True
-    await broker.drop(house.queue)
-    while "the queue does not exist" not in poller.status.last_result:
-        await asyncio.sleep(0.01)
-    house.queue = await broker.create(house.queue.address, ordered=False, settings=house.queue.settings, tags={})
-    await house.send("b")
-    await house.emptied()
-    assert target.bodies == ["a", "b"]
-
-
-async def test_a_store_that_fails_for_a_while_is_asked_again(
-    build: Build, broker: Broker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    house, target = await build(), FakeTarget()
-    collect, failed = broker.collect, 0
-
-    async def failing(*arguments: Any, **more: Any) -> Any:
-        nonlocal failed
-        if failed < 1:
-            failed += 1
-            raise StoreError("full")
-        return await collect(*arguments, **more)
-
-    monkeypatch.setattr(broker, "collect", failing)
-    await house.send("a")
-    house.poll(target)
-    await house.emptied()
-    assert failed == 1
-
-
-async def test_what_was_processed_but_could_not_be_deleted_comes_again(
-    build: Build, broker: Broker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    house, target = await build(), FakeTarget()
-
-    async def failing(*arguments: Any) -> Any:
-        raise StoreError("full")
-
-    monkeypatch.setattr(broker, "delete", failing)
-    await house.send("a")
-    poller = house.poll(target)
-    await target.until(lambda: len(target.batches) == 1 and not target.running)
-    await house.settled()
-    while not poller.status.problems:
-        await asyncio.sleep(0.001)
-    assert "comes again" in poller.status.problems[0].text
-    assert (await house.counts()).leased == 1
-
-
-async def test_a_fault_in_a_target_is_a_failure_and_the_mapping_goes_on(build: Build) -> None:
-    def broken(bodies: list[str]) -> Answer:
-        if bodies == ["a"]:
-            raise RuntimeError("a fault of ours")
-        return Returned(b"")
-
-    house, target = await build(), FakeTarget(broken)
-    await house.send("a")
-    poller = house.poll(target)
-    await target.until(lambda: len(target.batches) == 1 and not target.running)
-    await house.settled()
-    await house.send("b")
-    await target.until(lambda: "b" in target.bodies)
-    assert poller.status.problems[0].text == "the target failed with RuntimeError"

@@ -121,8 +121,11 @@ def test_refusals_leave_what_runs_and_pause_longer_and_longer() -> None:
 def test_new_settings_hold_from_now_on() -> None:
     scaler = Scaler(Bounds())
     saturated_for(scaler, 60)
+    scaler.refused(running=100)
+    scaler.refused(running=100)
     scaler.rebound(bounds_of(10, None))
     assert scaler.limit == 10
+    assert scaler.refused(running=1) == PAUSE_SECONDS_MIN
 
 
 EVENTS = st.sampled_from(["saturated", "unsaturated", "idle", "succeeded", "failed", "refused"])

@@ -173,7 +173,7 @@ class Poller:
         if answer is None:
             await job.gatherer.give_back(batch.queue, batch.deliveries)
         elif isinstance(answer, Refused):
-            await self._refused(batch, job.gatherer, answer)
+            await self._refused(batch, job, answer)
         elif isinstance(answer, Failed):
             self._failed(batch, job, answer.problem)
         else:
@@ -196,9 +196,9 @@ class Poller:
         _log_ours(error, "a target")
         return Failed(f"the target failed with {type(error).__name__}")
 
-    async def _refused(self, batch: Batch, gatherer: Gatherer, answer: Refused) -> None:
+    async def _refused(self, batch: Batch, job: _Job, answer: Refused) -> None:
         now = time.monotonic()
-        if now >= self._not_before:  # what is refused together counts once
+        if job is self._job and now >= self._not_before:  # what is refused together counts once
             pause = self._scaler.refused(len(self._runs) - 1)
             self._not_before = now + pause * random.uniform(0.5, 1.0)  # noqa: S311  no secret
         self.status.refusals += 1
@@ -206,7 +206,7 @@ class Poller:
         self._tell(batch, f"the function was {word}: {answer.problem}")
         self._end()  # who waits for messages now would get these at once
         self._begin()
-        await gatherer.give_back(batch.queue, batch.deliveries)
+        await job.gatherer.give_back(batch.queue, batch.deliveries)
 
     def _failed(self, batch: Batch, job: _Job, problem: str) -> None:
         """The messages come again by themselves. With ReportBatchItemFailures polling is not slowed."""

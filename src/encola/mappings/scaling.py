@@ -52,8 +52,9 @@ class Scaler:
         return max(1, int(self._limit))
 
     def rebound(self, bounds: Bounds) -> None:
-        """The mapping's settings were changed."""
+        """The mapping's settings were changed, perhaps its function: what was refused counts no more."""
         self._bounds = bounds
+        self._refusals = 0
         self._limit = min(max(self._limit, 1.0), float(bounds.maximum))
 
     def saturated(self, now: float) -> float:
