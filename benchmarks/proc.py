@@ -32,6 +32,15 @@ def resident_mb(pid: int) -> float:
     return _status_mb(pid, "VmRSS:")
 
 
+def family(pid: int) -> list[int]:
+    """A process and those that descend from it."""
+    found = [pid]
+    for member in found:  # which grows on the way
+        for children in Path(f"/proc/{member}/task").glob("*/children"):
+            found += map(int, children.read_text().split())
+    return found
+
+
 def _status_mb(pid: int, name: str) -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(name):

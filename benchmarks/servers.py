@@ -1,4 +1,4 @@
-"""Server processes to measure: started on the servers' core (or all), ready when this returns, ended after the block."""
+"""Server processes to measure: started on the servers' core (or all), ready on return, ended after the block."""
 
 import os
 import shutil

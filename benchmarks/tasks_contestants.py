@@ -4,11 +4,9 @@ All acknowledge a message after its task (Huey cannot), keep no results, and hav
 or with threads of its choice (and what a framework starts beside it). Workers log warnings only.
 """
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 PEERS = "benchmarks.task_peers"
-NOTHING: Mapping[str, str] = {}
 
 
 class Setting(NamedTuple):
@@ -17,7 +15,7 @@ class Setting(NamedTuple):
     name: str
     worker: tuple[str, ...]
     sender: str
-    environment: Mapping[str, str] = NOTHING
+    environment: tuple[tuple[str, str], ...] = ()
 
 
 class Contestant(NamedTuple):
@@ -46,7 +44,7 @@ def _celery(pool: str, prefetch: int, sender: str) -> Setting:
 
 def _dramatiq(threads: int, prefetch: int, sender: str) -> Setting:
     command = ("dramatiq", f"{PEERS}.on_dramatiq", "--processes", "1", "--threads", str(threads))
-    environment = {"dramatiq_queue_prefetch": str(prefetch)}
+    environment = (("dramatiq_queue_prefetch", str(prefetch)),)
     return Setting(f"{threads} threads, prefetch {prefetch}, sent {sender}", command, sender, environment)
 
 
@@ -58,9 +56,9 @@ def _rq(worker: str) -> Setting:
 def _taskiq(concurrency: int, prefetch: int, queue_type: str = "", sender: str = "gather") -> Setting:
     command = ("taskiq", "worker", f"{PEERS}.on_taskiq:broker", "--workers", "1", "--log-level", "WARNING")
     more = ("--max-async-tasks", str(concurrency))
-    environment = {"BENCH_PREFETCH": str(prefetch), **({"BENCH_QUEUE_TYPE": queue_type} if queue_type else {})}
-    told = f", {queue_type} queue" if queue_type else ""
-    return Setting(f"{concurrency} tasks, prefetch {prefetch}{told}, sent {sender}", (*command, *more), sender, environment)
+    environment = (("BENCH_PREFETCH", str(prefetch)), ("BENCH_QUEUE_TYPE", queue_type or "classic"))
+    name = f"{concurrency} tasks at a time, prefetch {prefetch}" + (f", {queue_type} queue" if queue_type else "")
+    return Setting(name, (*command, *more), sender, environment)
 
 
 def _huey(workers: int) -> Setting:
@@ -68,8 +66,26 @@ def _huey(workers: int) -> Setting:
     return Setting(f"{workers} threads", command, "in turn")
 
 
+# At concurrency 100, for tasks that wait.
+
+WAITING = (
+    Contestant("encola without records", "encola", "on_encola", "encola", 30_000, (_encola(100, "pauses"),)),
+    Contestant("encola with records", "encola", "on_encola", "encola", 20_000, (_encola(100, "pauses, tracked"),)),
+    Contestant(
+        "Taskiq on RabbitMQ",
+        "taskiq",
+        "on_taskiq",
+        "RabbitMQ",
+        20_000,
+        (_taskiq(100, 200, "classic", "pauses"), _taskiq(100, 100, "classic", "pauses")),
+    ),
+    Contestant("Taskiq on Redis", "taskiq", "on_taskiq", "Redis", 15_000, (_taskiq(100, 100, sender="pauses"),)),
+)
+
+# Tasks that do nothing.
+
 UNTRACKED = Contestant(
-    "encola, no records",
+    "encola without records",
     "encola",
     "on_encola",
     "encola",
@@ -77,46 +93,37 @@ UNTRACKED = Contestant(
     (_encola(100, "send_many"), _encola(400, "send_many"), _encola(32, "send_many, in threads")),
 )
 TRACKED = Contestant(
-    "encola, with records",
+    "encola with records",
     "encola",
     "on_encola",
     "encola",
-    6_000,
+    8_000,
     (_encola(100, "send_many, tracked"), _encola(400, "send_many, tracked")),
     "in turn, tracked",
 )
+CELERY = (
+    _celery("solo", 200, "threads"),
+    _celery("threads --concurrency 4", 50, "threads"),
+    _celery("prefork --concurrency 1", 200, "in turn"),
+)
 OTHERS = (
-    Contestant(
-        "Celery on RabbitMQ",
-        "celery",
-        "on_celery",
-        "RabbitMQ",
-        4_000,
-        (_celery("solo", 200, "threads"), _celery("threads --concurrency 4", 50, "threads"), _celery("prefork --concurrency 1", 200, "in turn")),
-    ),
-    Contestant(
-        "Celery on Redis",
-        "celery",
-        "on_celery",
-        "Redis",
-        4_000,
-        (_celery("solo", 200, "threads"), _celery("threads --concurrency 4", 50, "threads"), _celery("prefork --concurrency 1", 200, "in turn")),
-    ),
+    Contestant("Celery on RabbitMQ", "celery", "on_celery", "RabbitMQ", 4_000, CELERY),
+    Contestant("Celery on Redis", "celery", "on_celery", "Redis", 1_000, CELERY),
     Contestant(
         "Dramatiq on RabbitMQ",
         "dramatiq",
         "on_dramatiq",
         "RabbitMQ",
-        4_000,
+        6_000,
         (_dramatiq(8, 200, "threads"), _dramatiq(1, 200, "threads"), _dramatiq(8, 16, "in turn")),
     ),
-    Contestant("RQ on Redis", "rq", "on_rq", "Redis", 1_000, (_rq("SimpleWorker"), _rq("Worker"))),
+    Contestant("RQ on Redis", "rq", "on_rq", "Redis", 400, (_rq("SimpleWorker"), _rq("Worker"))),
     Contestant(
         "Taskiq on RabbitMQ",
         "taskiq",
         "on_taskiq",
         "RabbitMQ",
-        8_000,
+        10_000,
         (_taskiq(100, 200, "classic"), _taskiq(1000, 2000, "classic"), _taskiq(100, 200, "quorum")),
         "gather",
     ),
@@ -129,5 +136,5 @@ OTHERS = (
         (_taskiq(100, 100), _taskiq(1000, 1000)),
         "gather",
     ),
-    Contestant("Huey on SQLite", "huey", "on_huey", "SQLite", 3_000, (_huey(1), _huey(4))),
+    Contestant("Huey on SQLite", "huey", "on_huey", "SQLite", 4_000, (_huey(1), _huey(4))),
 )

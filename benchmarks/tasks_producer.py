@@ -1,6 +1,6 @@
 """The producer of the task benchmarks: a process that sends what it is told on its standard input, and says when.
 
-One line of JSON for each order, one for each answer. Its clock is the tasks' (CLOCK_MONOTONIC is one for all processes).
+One line of JSON for each order, one for each answer. Its clock is the tasks': CLOCK_MONOTONIC is one for all processes.
 """
 
 import importlib

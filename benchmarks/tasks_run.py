@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-import psutil
 
-from benchmarks.proc import resident_mb
+from benchmarks.proc import family, resident_mb
 from benchmarks.run import VoidRunError
 from benchmarks.servers import process
 from benchmarks.tasks_contestants import Contestant, Setting
@@ -151,7 +150,7 @@ class Arena:
     """Where bouts are held."""
 
     def __init__(self, scratch: Path, servers: Servers) -> None:
-        self._scratch = scratch
+        self._scratch = Path(tempfile.mkdtemp(prefix="bouts-", dir=scratch))
         self._servers = servers
         self._bouts = 0
 
@@ -160,7 +159,11 @@ class Arena:
         """Raises UnavailableError, VoidRunError."""
         self._bouts += 1
         queue = f"tasks-{self._bouts}"
-        environment = {**self._servers.environment(contestant.server), **setting.environment, "BENCH_QUEUE": queue}
+        environment = {
+            **self._servers.environment(contestant.server),
+            **dict(setting.environment),
+            "BENCH_QUEUE": queue,
+        }
         server = environment[SERVER_URL]
         program, *arguments = (part.format(server=server, queue=queue) for part in setting.worker)
         with ExitStack() as stack:
@@ -182,8 +185,7 @@ def titled(contestant: Contestant) -> str:
 
 def resident(pid: int) -> Resident:
     """Of a worker with its children."""
-    family = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
-    sizes = [resident_mb(member) for member in family]
+    sizes = [resident_mb(member) for member in family(pid)]
     return Resident(max(sizes), sum(sizes), len(sizes))
 
 

@@ -9,6 +9,7 @@ that the benchmarks use, and every answer leaves after an fsync:
 """
 
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -100,7 +101,7 @@ class Servers:
     """Starts each server when it is first asked for; all end with the block."""
 
     def __init__(self, scratch: Path) -> None:
-        self._scratch = scratch
+        self._scratch = Path(tempfile.mkdtemp(prefix="servers-", dir=scratch))
         self._stack = ExitStack()
         self._started: dict[str, Environment | str] = {}
 

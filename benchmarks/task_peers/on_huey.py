@@ -9,7 +9,7 @@ from benchmarks.task_peers.ledger import QUEUE, SERVER, in_turn, tick
 huey = SqliteHuey("bench", filename=str(Path(SERVER) / f"{QUEUE}.db"), fsync=True, results=False)
 
 
-@huey.task()  # type: ignore[untyped-decorator]
+@huey.task()
 def noop() -> None:
     tick()
 

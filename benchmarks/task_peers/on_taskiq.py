@@ -24,7 +24,9 @@ def _broker() -> AsyncBroker:
     from taskiq_aio_pika.queue import Queue, QueueType
 
     kind = QueueType(os.environ.get("BENCH_QUEUE_TYPE", "classic"))
-    return AioPikaBroker(SERVER, qos=PREFETCH, task_queues=[Queue(name=QUEUE, type=kind)], exchange=Exchange(name=QUEUE))
+    return AioPikaBroker(
+        SERVER, qos=PREFETCH, task_queues=[Queue(name=QUEUE, type=kind)], exchange=Exchange(name=QUEUE)
+    )
 
 
 broker = _broker()
