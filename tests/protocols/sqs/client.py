@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from encola.protocols.http.message import Response
+from encola.protocols.http.message import Request, Response
 from encola.protocols.sqs.endpoint import SqsEndpoint
 
 from .botocore_wire import HOST, parsed, request_of
@@ -71,6 +71,20 @@ class Client:
         }
         request.secure = self._secure
         return await self._endpoint.handle(request)
+
+    async def ours(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        """The answer to one of encola's own operations. Raises RefusedError."""
+        scope = f"{self.account}/20260101/{self.region}/sqs/aws4_request"
+        headers = {
+            "host": self._host,
+            "x-amz-target": f"Encola.{operation}",
+            "authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0",
+        }
+        response = await self._endpoint.handle(Request("POST", "/", headers, json.dumps(parameters).encode()))
+        told: dict[str, Any] = json.loads(response.body)
+        if response.status >= 300:
+            raise RefusedError(response, {"Code": told["__type"], "Message": told["message"]}, "json")
+        return told
 
     async def refusal(self, operation: str, **parameters: Any) -> RefusedError:
         """The error with which a call ends; it is a failure of the test when there is none."""
