@@ -18,7 +18,8 @@ def commands(group: Any, name: str) -> Iterator[tuple[str, str]]:
     for one in group.commands.values():
         called = f"{name} {one.name}"
         if hasattr(one, "commands"):
-            yield called, one.callback.__doc__
+            if one.invoke_without_command:
+                yield called, one.callback.__doc__
             yield from commands(one, called)
         else:
             yield called, one.help.partition("\n\n")[0]

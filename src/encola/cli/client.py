@@ -11,6 +11,8 @@ from encola.server.loopback import is_loopback
 DEFAULT_ENDPOINT = "http://127.0.0.1:9324"
 AWS = "aws"
 REGION = "us-east-1"
+SECONDS_MAX = 30
+"""Of one request to an operation of encola's own."""
 
 Endpoint = Annotated[
     str,
@@ -50,7 +52,7 @@ def connect(endpoint: str, profile: str | None, region: str | None) -> Any:
             **known,
         )
     except (ProfileNotFound, ValueError) as error:
-        raise _ended(str(error)) from None
+        raise ended(str(error)) from None
 
 
 @contextlib.contextmanager
@@ -62,14 +64,40 @@ def errors_told() -> Iterator[None]:
         yield
     except ClientError as error:
         told = error.response.get("Error", {})
-        raise _ended(f"{told.get('Message', error)} ({told.get('Code', '?')})") from None
+        raise ended(f"{told.get('Message', error)} ({told.get('Code', '?')})") from None
     except BotoCoreError as error:
-        raise _ended(str(error)) from None
+        raise ended(str(error)) from None
     except UnicodeError:
-        raise _ended("what is to be sent is not valid UTF-8") from None
+        raise ended("what is to be sent is not valid UTF-8") from None
 
 
-def _ended(message: str) -> typer.Exit:
+def call(client: Any, operation: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """An operation of encola's own: it is not in botocore's model, so the request is made here, and signed as any."""
+    import msgspec
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.exceptions import ClientError
+    from botocore.httpsession import URLLib3Session
+
+    headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": f"Encola.{operation}"}
+    request = AWSRequest("POST", client.meta.endpoint_url, headers, msgspec.json.encode(asked))
+    credentials = client._request_signer._credentials
+    SigV4Auth(credentials, "sqs", client.meta.region_name).add_auth(request)
+    answer = URLLib3Session(timeout=SECONDS_MAX).send(request.prepare())
+    try:
+        told = msgspec.json.decode(answer.content or b"{}", type=dict[str, Any])
+    except msgspec.MsgspecError:
+        told = {"message": "This endpoint is no encola server.", "__type": "UnknownOperationException"}
+    if answer.status_code != 200:
+        by_header = answer.headers.get("x-amzn-query-error", "").partition(";")[0]  # as botocore names it
+        code = by_header or str(told.get("__type", "?")).rpartition("#")[2]
+        text = told.get("message") or told.get("Message") or f"HTTP status {answer.status_code}"
+        raise ClientError({"Error": {"Code": code, "Message": text}}, operation)
+    return told
+
+
+def ended(message: str) -> typer.Exit:
+    """Says it on the standard error stream; the answer is to be raised."""
     typer.echo(f"encola: {message}", err=True)
     return typer.Exit(1)
 

@@ -1,16 +1,15 @@
 """``encola peek``: look at messages without receiving them. Amazon SQS cannot; an encola server can."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-import msgspec
 import typer
 
 from encola.cli import client as sqs
 from encola.cli.output import print_json, print_table, shortened
 
 PAGE = 100
-SECONDS_MAX = 30
 
 
 def peek(
@@ -27,7 +26,7 @@ def peek(
         raise typer.Exit(1)
     client = sqs.connect(endpoint, profile, region)
     with sqs.errors_told():
-        messages = _peek(client, sqs.queue_url(client, queue), limit)
+        messages = list(peeked(client, sqs.queue_url(client, queue), limit))
     if as_json:
         print_json(messages)
     elif messages:
@@ -49,40 +48,17 @@ def _row(message: dict[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def _peek(client: Any, url: str, limit: int) -> list[dict[str, Any]]:
-    messages: list[dict[str, Any]] = []
+def peeked(client: Any, url: str, limit: int) -> Iterator[dict[str, Any]]:
+    """Up to ``limit`` messages of a queue, the oldest first, page by page. Raises botocore's errors."""
     token: str | None = None
-    while len(messages) < limit:
-        asked: dict[str, Any] = {"QueueUrl": url, "MaxResults": min(PAGE, limit - len(messages))}
+    while limit > 0:
+        asked: dict[str, Any] = {"QueueUrl": url, "MaxResults": min(PAGE, limit)}
         if token:
             asked["NextToken"] = token
-        answer = _call(client, asked)
-        messages += answer.get("Messages") or []
+        answer = sqs.call(client, "PeekMessages", asked)
+        messages = answer.get("Messages") or []
+        yield from messages
+        limit -= len(messages)
         token = answer.get("NextToken")
         if not token:
-            break
-    return messages
-
-
-def _call(client: Any, asked: dict[str, Any]) -> dict[str, Any]:
-    """The operation is not in botocore's model: the request is made here, and signed as any other."""
-    from botocore.auth import SigV4Auth
-    from botocore.awsrequest import AWSRequest
-    from botocore.exceptions import ClientError
-    from botocore.httpsession import URLLib3Session
-
-    headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "Encola.PeekMessages"}
-    request = AWSRequest("POST", client.meta.endpoint_url, headers, msgspec.json.encode(asked))
-    credentials = client._request_signer._credentials
-    SigV4Auth(credentials, "sqs", client.meta.region_name).add_auth(request)
-    answer = URLLib3Session(timeout=SECONDS_MAX).send(request.prepare())
-    try:
-        told = msgspec.json.decode(answer.content or b"{}", type=dict[str, Any])
-    except msgspec.MsgspecError:
-        told = {"message": "This endpoint is no encola server.", "__type": "UnknownOperationException"}
-    if answer.status_code != 200:
-        by_header = answer.headers.get("x-amzn-query-error", "").partition(";")[0]  # as botocore names it
-        code = by_header or str(told.get("__type", "?")).rpartition("#")[2]
-        text = told.get("message") or told.get("Message") or f"HTTP status {answer.status_code}"
-        raise ClientError({"Error": {"Code": code, "Message": text}}, "PeekMessages")
-    return told
+            return
