@@ -8,6 +8,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,14 @@ def programs() -> Path | None:
 
 
 class PostgresServer:
-    """Between ``start`` and ``stop``. PostgreSQL refuses to run as root: then it runs as ``nobody``."""
+    """Between ``start`` and ``stop``. PostgreSQL refuses to run as root: then it runs as ``nobody``.
 
-    def __init__(self, directory: Path) -> None:
-        self._data = directory / "postgres"
+    Its data are in a directory of their own: pytest's are closed to other users, again at each run of pytest.
+    """
+
+    def __init__(self) -> None:
+        self._directory = Path(tempfile.mkdtemp(prefix="encola-postgres-"))
+        self._data = self._directory / "data"
         self._programs = programs()
         self._process: subprocess.Popen[bytes] | None = None
         self.port = _free_port()
@@ -44,10 +49,8 @@ class PostgresServer:
         user = self._user()
         if "user" in user:
             account = pwd.getpwnam(user["user"])
-            os.chown(self._data, account.pw_uid, account.pw_gid)
-            for parent in self._data.parents:  # pytest's directories are closed to others
-                if parent.name.startswith("pytest") or parent == self._data.parent:
-                    parent.chmod(0o755)
+            for place in (self._directory, self._data):
+                os.chown(place, account.pw_uid, account.pw_gid)
         initdb = [str(self._programs / "initdb"), "-D", str(self._data), "-U", "encola", "--auth=trust", "-E", "UTF8"]
         subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, **user)
         self.launch()
@@ -58,7 +61,7 @@ class PostgresServer:
         assert self._programs is not None
         command = [str(self._programs / "postgres"), "-D", str(self._data), "-p", str(self.port)]
         command += [part for setting in SETTINGS for part in ("-c", setting)]
-        with (self._data.parent / "postgres.log").open("ab") as log:
+        with (self._directory / "postgres.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, **self._user())
         deadline = time.monotonic() + START_SECONDS_MAX
         ready = [str(self._programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
@@ -72,6 +75,10 @@ class PostgresServer:
             self._process.send_signal(2)
             self._process.wait(START_SECONDS_MAX)
             self._process = None
+
+    def remove(self) -> None:
+        """Removes its data."""
+        shutil.rmtree(self._directory, ignore_errors=True)
 
     def _user(self) -> dict[str, Any]:
         return {"user": "nobody", "cwd": "/"} if os.geteuid() == 0 else {}

@@ -22,7 +22,7 @@ from encola.consumers.leases import Hold, LeaseKeeper
 from encola.consumers.message import decode
 from encola.consumers.queues import QueueOptions
 from encola.consumers.resources import Resources
-from encola.consumers.transport import BATCH_MAX, Incoming, Transport, TransportError
+from encola.consumers.transport import Incoming, Transport, TransportError
 from encola.consumers.verdicts import Again, BadResultError, describe, explanation, judge
 
 if TYPE_CHECKING:
@@ -113,13 +113,14 @@ class BatchRunner:
     async def _poll(self, wanted: int, remaining: float) -> Sequence[Incoming]:
         wait = WAIT_SECONDS if remaining == math.inf else min(WAIT_SECONDS, float(int(remaining)))
         lease, transport, lanes = self._worker.app.lease, self._transport, self._queue.lanes
-        first = await transport.receive(lanes[0], min(BATCH_MAX, wanted), wait, lease)
+        first = await transport.receive(lanes[0], min(transport.batch_max, wanted), wait, lease)
         self._worker.liveness.polled()
         wanted -= len(first)
-        if len(first) < BATCH_MAX or wanted <= 0:
+        if len(first) < transport.batch_max or wanted <= 0:
             return first
-        more = min(POLLS_MAX, -(-wanted // BATCH_MAX))
-        polls = [transport.receive(lanes[0], min(BATCH_MAX, wanted - BATCH_MAX * n), 0, lease) for n in range(more)]
+        size = transport.batch_max
+        more = min(POLLS_MAX, -(-wanted // size))
+        polls = [transport.receive(lanes[0], min(size, wanted - size * n), 0, lease) for n in range(more)]
         answers = await asyncio.gather(*polls)
         return [*first, *(message for answer in answers for message in answer)]
 

@@ -10,14 +10,14 @@ from typing import Any, Literal, TypeVar
 from encola.consumers.coalesce import Coalescer
 from encola.consumers.errors import NoRecordsError
 from encola.consumers.jobstore import COMMANDS_MAX, JobStore
-from encola.consumers.transport import BATCH_MAX, Incoming, Outgoing, Transport, TransportError
+from encola.consumers.transport import Incoming, Outgoing, Transport, TransportError
 from encola.engine.records import Command, Reply
 
 Item = TypeVar("Item")
 
-SENDS_PARALLEL = 8
-SETTLES_PARALLEL = 8
-COMMANDS_PARALLEL = 4
+PARALLEL = 3
+"""Requests of one kind at a time: with more of them each would carry fewer messages, and cost as much."""
+
 NO_RECORDS = "the application has no store of records: give App(jobs=...) one, or declare the task with track=False"
 
 
@@ -36,7 +36,7 @@ class Connection:
         self._records = records
         self._senders: dict[str, Coalescer[Outgoing, str | TransportError]] = {}
         self._lines: dict[str, Coalescer[Any, TransportError | None]] = {}
-        self._commands: Coalescer[Command, Reply] = Coalescer(self._apply, COMMANDS_MAX, COMMANDS_PARALLEL)
+        self._commands: Coalescer[Command, Reply] = Coalescer(self._apply, COMMANDS_MAX, PARALLEL)
 
     async def open(self) -> None:
         """Raises TransportError, JobStoreError."""
@@ -72,7 +72,7 @@ class Connection:
             async def flush(messages: Sequence[Outgoing]) -> Sequence[str | TransportError]:
                 return await self.transport.send(queue, messages)
 
-            line = self._senders[queue] = Coalescer(flush, BATCH_MAX, SENDS_PARALLEL)
+            line = self._senders[queue] = Coalescer(flush, self.transport.batch_max, PARALLEL)
         answer = await line.do(message)
         if isinstance(answer, TransportError):
             raise answer
@@ -104,7 +104,7 @@ class Connection:
         key = f"{verb} {queue}"
         line = self._lines.get(key)
         if line is None:
-            line = self._lines[key] = Coalescer(flush, BATCH_MAX, SETTLES_PARALLEL)
+            line = self._lines[key] = Coalescer(flush, self.transport.batch_max, PARALLEL)
         answer = await line.do(item)
         if answer is not None:
             raise answer

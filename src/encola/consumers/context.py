@@ -10,8 +10,8 @@ OUTSIDE = "this is of use within a task only"
 class CurrentJob:
     """The job that runs. Its attributes are for reading; ``progress`` may be called from any thread.
 
-    ``stop_requested`` becomes true when it shall end (timeout, lost lease, cancelled, shutdown): a long loop in a thread
-    may look at it. ``share`` and ``note`` are what ``progress`` was told last.
+    ``stop_requested`` becomes true when it shall end (timeout, lost lease, cancelled, shutdown): a long loop in a
+    thread may look at it. ``share`` and ``note`` are what ``progress`` was told last.
     """
 
     __slots__ = ("_on_progress", "app", "attempt", "id", "note", "queue", "share", "stop_requested", "task")

@@ -25,9 +25,7 @@ TURN_OF_LOW = 10
 """Each so many fetches the lanes are asked in reverse, so that the low ones are not forgotten."""
 
 SETTLE_SECONDS = 0.002
-"""While other polls are under way, a poll for fewer than ten waits so long for more slots: fewer requests, same
-rate.
-"""
+"""Where jobs are short, a poll for a few messages waits so long for more slots: fewer requests, same rate."""
 
 _log = logging.getLogger("encola.worker")
 
@@ -54,7 +52,8 @@ class Fetcher:
         self._lease = lease
         self._deliver = deliver
         self._polled = polled
-        self._share = max(1, min(BATCH_MAX, slots.concurrency // queues))
+        self._share = max(1, min(transport.batch_max, slots.concurrency // queues))
+        self._worthwhile = max(1, min(BATCH_MAX, slots.concurrency // 4))
         self._wait = WAIT_SECONDS if slots.concurrency >= queues else LANE_WAIT_SECONDS
         self._polls: set[asyncio.Task[None]] = set()
         self._failures = 0
@@ -80,9 +79,11 @@ class Fetcher:
     async def _poll_on(self, first: bool) -> None:
         """Polls again and again: the first for ever, another as long as its polls come back full."""
         while not self._stopped:
-            if len(self._polls) > 1 and self._slots.free < BATCH_MAX:
+            count = await self._slots.take(self._share if first else self._transport.batch_max)
+            if count < self._worthwhile and self._slots.ahead:
+                self._slots.give_back(count)
                 await asyncio.sleep(SETTLE_SECONDS)
-            count = await self._slots.take(self._share if first else BATCH_MAX)
+                count = await self._slots.take(self._share if first else self._transport.batch_max)
             messages: Sequence[Incoming] = ()
             try:
                 messages = await self._receive(count, self._wait if first else 0)

@@ -12,7 +12,7 @@ import msgspec
 from encola.consumers.jobstore import JobStore
 
 BATCH_MAX = 10
-"""Messages in one request (Amazon SQS API reference, SendMessageBatch)."""
+"""Messages in one request (Amazon SQS API reference, SendMessageBatch); some services take more: ``batch_max``."""
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +99,11 @@ class Transport(Protocol):
         """Does the service keep long delays, take deliveries back uncounted, and move messages in one step?"""
         ...
 
+    @property
+    def batch_max(self) -> int:
+        """How many messages one request takes."""
+        ...
+
     def records(self) -> JobStore | None:
         """The store of records that the service keeps itself, over the same connection; None if it keeps none."""
         ...
@@ -116,7 +121,9 @@ class Transport(Protocol):
         ...
 
     async def receive(self, queue: str, limit: int, wait: float, lease: float) -> Sequence[Incoming]:
-        """Up to ten messages. Cancelled, it leaves nothing leased if the service can tell. Raises TransportError."""
+        """Up to ``batch_max`` messages. Cancelled, it leaves nothing leased if the service can tell. Raises
+        TransportError.
+        """
         ...
 
     async def delete(self, messages: Sequence[Incoming]) -> Sequence[TransportError | None]:

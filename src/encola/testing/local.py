@@ -57,6 +57,10 @@ class LocalTransport:
     def is_encola(self) -> bool:
         return True
 
+    @property
+    def batch_max(self) -> int:
+        return DELIVERED_MAX
+
     def records(self) -> JobStore | None:
         return self._jobs
 

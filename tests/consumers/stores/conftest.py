@@ -26,14 +26,15 @@ Make = Callable[[], JobStore]
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+def postgres() -> Iterator[PostgresServer]:
     if programs() is None:
         if os.environ.get("CI"):
             pytest.fail("PostgreSQL is not installed, and this is CI")
         pytest.skip("PostgreSQL is not installed")
-    server = PostgresServer(tmp_path_factory.mktemp("postgres")).start()
+    server = PostgresServer().start()
     yield server
     server.stop()
+    server.remove()
 
 
 @pytest.fixture(scope="session")

@@ -26,14 +26,14 @@ def _length(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
 
-def portions(sizes: Iterable[int]) -> Iterator[slice]:
+def portions(sizes: Iterable[int], count_max: int = BATCH_MAX) -> Iterator[slice]:
     """Splits messages of these sizes, in order, so that each slice fits into one request.
 
     One that is too big by itself gets a request of its own: the service says so better than we could.
     """
     start = end = total = 0
     for size in sizes:
-        if end > start and (end - start == BATCH_MAX or total + size > BYTES_MAX):
+        if end > start and (end - start == count_max or total + size > BYTES_MAX):
             yield slice(start, end)
             start, total = end, 0
         end += 1

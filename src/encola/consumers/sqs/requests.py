@@ -40,8 +40,8 @@ class Requests:
     def __init__(self, client: ServiceClient) -> None:
         self._client = client
 
-    async def send(self, target: str, url: str, entries: Sequence[SendEntry]) -> Answers:
-        """In order, one request after the other; what follows a request that failed is not tried."""
+    async def send(self, target: str, url: str, entries: Sequence[SendEntry], size: int = BATCH_MAX) -> Answers:
+        """In order, one request of up to ``size`` after the other; what follows one that failed is not tried."""
         found: Answers = []
         good: list[SendEntry] = []
         sizes: list[int] = []
@@ -52,7 +52,7 @@ class Requests:
                 good.append(entry)
             except UnicodeEncodeError:
                 bad[index] = RefusedError("InvalidMessageContents", "the message is not valid Unicode")
-        for portion in portions(sizes):
+        for portion in portions(sizes, size):
             try:
                 found += await self._send_some(target, url, good[portion])
             except TransportError as error:
@@ -72,11 +72,11 @@ class Requests:
 
         return await _each_alone_if_refused(send, entries)
 
-    async def settle(self, target: str, url: str, entries: Sequence[Entry]) -> Answers:
-        """Several requests at once."""
-        if len(entries) <= BATCH_MAX:
+    async def settle(self, target: str, url: str, entries: Sequence[Entry], size: int = BATCH_MAX) -> Answers:
+        """Several requests at once, each of up to ``size``."""
+        if len(entries) <= size:
             return await self._settle_some(target, url, list(entries))
-        lots = [list(entries[start : start + BATCH_MAX]) for start in range(0, len(entries), BATCH_MAX)]
+        lots = [list(entries[start : start + size]) for start in range(0, len(entries), size)]
         free = asyncio.Semaphore(PARALLEL_MAX)
 
         async def settle_lot(lot: list[Entry]) -> Answers | TransportError:

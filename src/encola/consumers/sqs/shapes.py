@@ -125,3 +125,4 @@ class BatchAnswer(Shape):
 class Server(Shape):
     name: str = ""
     version: str = ""
+    entries_max: int = 10

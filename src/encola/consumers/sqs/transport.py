@@ -34,6 +34,9 @@ from encola.consumers.transport import (
 )
 
 ENCOLA_DELAY_SECONDS_MAX = 1_209_600
+ENTRIES_MAX = 100
+"""More than this in one request would gain nothing, whatever the server takes."""
+
 WAIT_SECONDS_MAX = 20
 LEASE_MARGIN_SECONDS = 5
 """The longest lease is that much shorter, for the time that a request takes."""
@@ -69,6 +72,7 @@ class SqsTransport:
         self._requests = Requests(self.client)
         self._queues = Queues(self.client)
         self._is_encola = False
+        self._batch_max = BATCH_MAX
 
     # Whom it talks to -------------------------------------------------------------------------------
 
@@ -87,6 +91,10 @@ class SqsTransport:
     def is_encola(self) -> bool:
         return self._is_encola
 
+    @property
+    def batch_max(self) -> int:
+        return self._batch_max
+
     def records(self) -> JobStore | None:
         """Of the server itself, over the same connections; None where it is not encola."""
         if not self._is_encola:
@@ -104,9 +112,13 @@ class SqsTransport:
                 raise error.fault.error() from None
             return False
         try:
-            return shape_of(_server_decoder, answer).name == _NAME
+            server = shape_of(_server_decoder, answer)
         except TransportError:
             return False
+        if server.name != _NAME:
+            return False
+        self._batch_max = max(BATCH_MAX, min(server.entries_max, ENTRIES_MAX))
+        return True
 
     # Queues -----------------------------------------------------------------------------------------
 
@@ -125,9 +137,11 @@ class SqsTransport:
 
     async def _send(self, queue: str, entries: list[SendEntry]) -> Sequence[str | TransportError]:
         long = any((entry.delay_seconds or 0) > copies.DELAY_SECONDS_MAX for entry in entries)
-        target = "Encola.SendMessageBatch" if long else "AmazonSQS.SendMessageBatch"
+        many = self._batch_max > BATCH_MAX and len(entries) > BATCH_MAX
+        target = "Encola.SendMessageBatch" if long or many else "AmazonSQS.SendMessageBatch"
+        size = self._batch_max if many else BATCH_MAX
         with self._forgetting(queue):
-            return await self._requests.send(target, await self._queues.url(queue), entries)
+            return await self._requests.send(target, await self._queues.url(queue), entries, size)
 
     async def receive(self, queue: str, limit: int, wait: float, lease: float) -> Sequence[Incoming]:
         request = asyncio.ensure_future(self._receive(queue, limit, wait, lease))
@@ -142,16 +156,17 @@ class SqsTransport:
         with self._forgetting(queue):
             wanted = Wanted(
                 await self._queues.url(queue),
-                max_number_of_messages=min(limit, BATCH_MAX),
+                max_number_of_messages=min(limit, self._batch_max),
                 visibility_timeout=_lease_seconds(lease),
                 wait_time_seconds=seconds,
                 attribute_names=_SYSTEM_ATTRIBUTES,
                 message_attribute_names=_ALL,
             )
             began = time.monotonic()
-            answer = await self.client.call(
-                "AmazonSQS.ReceiveMessage", _encode(wanted), wait=float(seconds), repeat=Repeat.UNDONE
+            target = (
+                "Encola.ReceiveMessage" if wanted.max_number_of_messages > BATCH_MAX else "AmazonSQS.ReceiveMessage"
             )
+            answer = await self.client.call(target, _encode(wanted), wait=float(seconds), repeat=Repeat.UNDONE)
         messages = shape_of(_messages_decoder, answer).messages
         return [copies.received(queue, message, began) for message in messages or ()]
 
@@ -168,9 +183,10 @@ class SqsTransport:
                 await (self.release(now) if self._is_encola else self.retry(now))
 
     async def delete(self, messages: Sequence[Incoming]) -> Outcomes:
-        return await self._settle(
-            "AmazonSQS.DeleteMessageBatch", messages, [Entry("", message.receipt) for message in messages]
-        )
+        many = self._batch_max > BATCH_MAX and len(messages) > BATCH_MAX
+        target = "Encola.DeleteMessageBatch" if many else "AmazonSQS.DeleteMessageBatch"
+        entries = [Entry("", message.receipt) for message in messages]
+        return await self._settle(target, messages, entries, self._batch_max if many else BATCH_MAX)
 
     async def extend(self, messages: Sequence[Incoming], lease: float) -> Outcomes:
         return await self._change_leases([(message, lease) for message in messages])
@@ -200,6 +216,7 @@ class SqsTransport:
                 Entry("", message.receipt, visibility_timeout=min(copies.whole(seconds), ENCOLA_DELAY_SECONDS_MAX))
                 for message, seconds in messages
             ],
+            self._batch_max,
         )
 
     def _postpone(self, messages: Sequence[tuple[Incoming, float]]) -> QueueWork:
@@ -223,6 +240,7 @@ class SqsTransport:
                 Entry("", message.receipt, reason=copies.reason_of(reason), error=copies.error_of(error))
                 for message, reason, error in messages
             ],
+            self._batch_max,
         )
 
     def _bury(self, messages: Sequence[tuple[Incoming, str, str]]) -> QueueWork:
@@ -254,10 +272,12 @@ class SqsTransport:
 
     # Queue by queue ---------------------------------------------------------------------------------
 
-    async def _settle(self, target: str, messages: Sequence[Incoming], entries: Sequence[Entry]) -> Outcomes:
+    async def _settle(
+        self, target: str, messages: Sequence[Incoming], entries: Sequence[Entry], size: int = BATCH_MAX
+    ) -> Outcomes:
         async def work(queue: str, indexes: list[int]) -> Outcomes:
             some = [entries[index] for index in indexes]
-            return outcomes(await self._requests.settle(target, await self._queues.url(queue), some))
+            return outcomes(await self._requests.settle(target, await self._queues.url(queue), some, size))
 
         return await self._each_queue(messages, work)
 

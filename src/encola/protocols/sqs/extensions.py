@@ -11,9 +11,13 @@ from encola.engine.records import TEXT_LENGTH_MAX
 from encola.protocols.sqs import shapes as s
 from encola.protocols.sqs.desk import Call, Desk
 from encola.protocols.sqs.errors import SqsError, invalid_value, missing
+from encola.protocols.sqs.receiving import receive
 from encola.protocols.sqs.sending import send_batch
-from encola.protocols.sqs.settling import batch_result, check_extended, each, receipt_of_entry
+from encola.protocols.sqs.settling import batch_result, check_extended, delete_batch, each, receipt_of_entry
 from encola.protocols.sqs.validate import NOT_XML, check_batch_ids
+
+ENTRIES_MAX = 100
+"""Messages in one request of ours: of small ones, a request for ten costs as much as one for a hundred."""
 
 DELAY_SECONDS_MAX = 14 * DAY // SECOND
 REASON_LENGTH_MAX = 256
@@ -25,12 +29,22 @@ ERROR = "encola.error"
 
 async def describe_server(desk: Desk, call: Call, request: s.Empty) -> s.DescribeServerResult:
     """Who answers here, and what o'clock it is for its queues."""
-    return s.DescribeServerResult("encola", __version__, desk.broker.clock.now(), DELAY_SECONDS_MAX)
+    return s.DescribeServerResult("encola", __version__, desk.broker.clock.now(), DELAY_SECONDS_MAX, ENTRIES_MAX)
 
 
 async def send_message_batch(desk: Desk, call: Call, request: s.SendMessageBatchRequest) -> s.SendMessageBatchResult:
     """As in SQS, but messages may be delayed for days; the retention of those counts from when they come due."""
-    return await send_batch(desk, call, request, DELAY_SECONDS_MAX)
+    return await send_batch(desk, call, request, DELAY_SECONDS_MAX, ENTRIES_MAX)
+
+
+async def receive_message(desk: Desk, call: Call, request: s.ReceiveMessageRequest) -> s.ReceiveMessageResult:
+    """As in SQS, but up to ``ENTRIES_MAX`` messages."""
+    return await receive(desk, call, request, ENTRIES_MAX)
+
+
+async def delete_message_batch(desk: Desk, call: Call, request: s.DeleteMessageBatchRequest) -> s.BatchResult:
+    """As in SQS, but up to ``ENTRIES_MAX`` messages."""
+    return await delete_batch(desk, call, request, ENTRIES_MAX)
 
 
 # Release --------------------------------------------------------------------------------------------
@@ -42,7 +56,7 @@ async def release_message_batch(
     """Takes deliveries back as if they had never happened: they do not count, and the messages come again later."""
     queue = desk.queue(call, request.QueueUrl, "ChangeMessageVisibility")
     entries = request.Entries or []
-    check_batch_ids([entry.Id for entry in entries], "ReleaseMessageBatchRequestEntry")
+    check_batch_ids([entry.Id for entry in entries], "ReleaseMessageBatchRequestEntry", ENTRIES_MAX)
     receipts, failed = each(entries, lambda entry: _pause(queue, entry))
     outcomes = await desk.broker.release(queue, [one for _, one in receipts]) if receipts else ()
     return batch_result(receipts, outcomes, failed, check_extended)
@@ -65,7 +79,7 @@ async def reject_message_batch(desk: Desk, call: Call, request: s.RejectMessageB
     """Moves deliveries to the queue's dead-letter queue in one step, with attributes that say why."""
     queue = desk.queue(call, request.QueueUrl, "DeleteMessage")
     entries = request.Entries or []
-    check_batch_ids([entry.Id for entry in entries], "RejectMessageBatchRequestEntry")
+    check_batch_ids([entry.Id for entry in entries], "RejectMessageBatchRequestEntry", ENTRIES_MAX)
     rejections, failed = each(entries, lambda entry: _rejection(queue, entry))
     outcomes = await desk.broker.reject(queue, [one for _, one in rejections]) if rejections else ()
     return batch_result(rejections, outcomes, failed, _check_rejected)

@@ -78,8 +78,10 @@ PEEK = Operation("PeekMessages", s.PeekMessagesRequest, _URL, peeking.peek_messa
 EXTENSIONS = {
     f"Encola.{operation.name}": operation
     for operation in (
+        Operation("DeleteMessageBatch", s.DeleteMessageBatchRequest, _URL, extensions.delete_message_batch),
         Operation("DescribeServer", s.Empty, (), extensions.describe_server),
         PEEK,
+        Operation("ReceiveMessage", s.ReceiveMessageRequest, _URL, extensions.receive_message, creates=True),
         Operation("RejectMessageBatch", s.RejectMessageBatchRequest, _URL, extensions.reject_message_batch),
         Operation("ReleaseMessageBatch", s.ChangeMessageVisibilityBatchRequest, _URL, extensions.release_message_batch),
         Operation("SendMessageBatch", s.SendMessageBatchRequest, _URL, extensions.send_message_batch, creates=True),

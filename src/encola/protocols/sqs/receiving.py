@@ -30,8 +30,15 @@ SYSTEM_NAMES = (
 
 
 async def receive_message(desk: Desk, call: Call, request: s.ReceiveMessageRequest) -> s.ReceiveMessageResult:
+    return await receive(desk, call, request, MESSAGES_MAX)
+
+
+async def receive(
+    desk: Desk, call: Call, request: s.ReceiveMessageRequest, messages_max: int
+) -> s.ReceiveMessageResult:
+    """Receives up to ``messages_max`` messages."""
     queue = desk.queue(call, request.QueueUrl, "ReceiveMessage")
-    limit, lease, wait = _checked(request)
+    limit, lease, wait = _checked(request, messages_max)
     attempt = request.ReceiveRequestAttemptId
     if attempt is not None:
         check_id(attempt, "ReceiveRequestAttemptId")
@@ -53,13 +60,13 @@ async def receive_message(desk: Desk, call: Call, request: s.ReceiveMessageReque
     return s.ReceiveMessageResult([message_of(call, queue, one, names, chosen) for one in deliveries])
 
 
-def _checked(request: s.ReceiveMessageRequest) -> tuple[int, int | None, int | None]:
+def _checked(request: s.ReceiveMessageRequest, messages_max: int) -> tuple[int, int | None, int | None]:
     """Number of messages, lease and wait in milliseconds. Raises SqsError."""
     limit, visibility, wait = request.MaxNumberOfMessages, request.VisibilityTimeout, request.WaitTimeSeconds
     if limit is None:
         limit = 1
-    elif not 1 <= limit <= MESSAGES_MAX:
-        raise invalid_value(limit, "MaxNumberOfMessages", "Must be between 1 and 10, if provided.")
+    elif not 1 <= limit <= messages_max:
+        raise invalid_value(limit, "MaxNumberOfMessages", f"Must be between 1 and {messages_max}, if provided.")
     if visibility is not None:
         if not 0 <= visibility <= VISIBILITY_SECONDS_MAX:
             raise invalid_value(visibility, "VisibilityTimeout", "Must be >= 0 and <= 43200, if provided.")

@@ -13,6 +13,7 @@ from encola.protocols.sqs.desk import Call, Desk
 from encola.protocols.sqs.errors import SqsError, invalid_parameter, invalid_value, missing
 from encola.protocols.sqs.validate import (
     BATCH_BYTES_MAX,
+    BATCH_ENTRIES_MAX,
     check_attributes,
     check_batch_ids,
     check_body,
@@ -103,12 +104,16 @@ async def send_message_batch(desk: Desk, call: Call, request: s.SendMessageBatch
 
 
 async def send_batch(
-    desk: Desk, call: Call, request: s.SendMessageBatchRequest, delay_seconds_max: int
+    desk: Desk,
+    call: Call,
+    request: s.SendMessageBatchRequest,
+    delay_seconds_max: int,
+    entries_max: int = BATCH_ENTRIES_MAX,
 ) -> s.SendMessageBatchResult:
     """Sends what can be sent of a batch; each entry may be delayed for up to ``delay_seconds_max``."""
     queue = desk.queue(call, request.QueueUrl, "SendMessage")
     entries = request.Entries or []
-    check_batch_ids([entry.Id for entry in entries], "SendMessageBatchRequestEntry")
+    check_batch_ids([entry.Id for entry in entries], "SendMessageBatchRequestEntry", entries_max)
     if queue.ordered:
         _check_ordered_batch(entries, queue)
     accepted: list[tuple[s.SendMessageBatchRequestEntry, Draft]] = []

@@ -12,7 +12,7 @@ from encola.protocols.sqs import shapes as s
 from encola.protocols.sqs.desk import Call, Desk
 from encola.protocols.sqs.errors import SqsError, invalid_value, missing
 from encola.protocols.sqs.receipts import receipt_of
-from encola.protocols.sqs.validate import check_batch_ids
+from encola.protocols.sqs.validate import BATCH_ENTRIES_MAX, check_batch_ids
 
 VISIBILITY_SECONDS_MAX = 43_200
 
@@ -47,9 +47,14 @@ def _check_deleted(queue: Queue, handle: str, outcome: Outcome) -> None:
 
 
 async def delete_message_batch(desk: Desk, call: Call, request: s.DeleteMessageBatchRequest) -> s.BatchResult:
+    return await delete_batch(desk, call, request, BATCH_ENTRIES_MAX)
+
+
+async def delete_batch(desk: Desk, call: Call, request: s.DeleteMessageBatchRequest, entries_max: int) -> s.BatchResult:
+    """Deletes what can be deleted of a batch of up to ``entries_max`` entries."""
     queue = desk.queue(call, request.QueueUrl, "DeleteMessage")
     entries = request.Entries or []
-    check_batch_ids([entry.Id for entry in entries], "DeleteMessageBatchRequestEntry")
+    check_batch_ids([entry.Id for entry in entries], "DeleteMessageBatchRequestEntry", entries_max)
     receipts, failed = each(entries, lambda entry: receipt_of_entry(queue, entry.ReceiptHandle))
     outcomes = await desk.broker.delete(queue, [receipt for _, receipt in receipts]) if receipts else ()
     if not failed and not queue.ordered:  # as _check_deleted would find, without asking it for each

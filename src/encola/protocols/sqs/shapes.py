@@ -302,6 +302,7 @@ class DescribeServerResult(Shape, omit_defaults=False):
     Version: str
     Now: int
     DelaySecondsMax: int
+    EntriesMax: int
 
 
 class RejectMessageBatchRequestEntry(Shape):

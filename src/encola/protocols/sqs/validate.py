@@ -149,14 +149,14 @@ def check_range(value: int | None, low: int, high: int, parameter: str, reason: 
         raise invalid_value(value, parameter, reason)
 
 
-def check_batch_ids(ids: list[str], entry_type: str) -> None:
+def check_batch_ids(ids: list[str], entry_type: str, entries_max: int = BATCH_ENTRIES_MAX) -> None:
     """The rules for which a whole batch fails."""
     if not ids:
         raise SqsError("EmptyBatchRequest", f"There should be at least one {entry_type} in the request.")
-    if len(ids) > BATCH_ENTRIES_MAX:
+    if len(ids) > entries_max:
         raise SqsError(
             "TooManyEntriesInBatchRequest",
-            f"Maximum number of entries per request are {BATCH_ENTRIES_MAX}. You have sent {len(ids)}.",
+            f"Maximum number of entries per request are {entries_max}. You have sent {len(ids)}.",
         )
     seen: set[str] = set()
     for one in ids:
