@@ -47,8 +47,8 @@ def run(settings: Settings) -> Result:
     pairs: dict[Contestant, list[Pair]] = {}
     with Servers(settings.scratch) as servers:
         arena = Arena(settings.scratch, servers)
-        chosen: dict[Contestant, Setting] = {}
-        for contestant in (UNTRACKED, TRACKED, *OTHERS):
+        chosen = {ours: best(arena, ours, fewer) for ours in (UNTRACKED, TRACKED)}
+        for contestant in OTHERS:
             try:
                 chosen[contestant] = best(arena, contestant, fewer)
             except (UnavailableError, VoidRunError) as error:
@@ -60,7 +60,7 @@ def run(settings: Settings) -> Result:
                 theirs = measure(arena, contestant, chosen[contestant], contestant.tasks // fewer)
                 pairs[contestant].append(Pair(theirs, ours))
                 _tell(f"round {number + 1}, {contestant.name}", theirs, ours)
-    return Result(benchmark="tasks", title=TITLE, figures=[*_figures(pairs, chosen), *figures])
+    return Result(benchmark="tasks", title=TITLE, figures=[*figures_of(pairs, chosen), *figures])
 
 
 def best(arena: Arena, contestant: Contestant, fewer: int) -> Setting:
@@ -93,7 +93,7 @@ def measure(arena: Arena, contestant: Contestant, setting: Setting, tasks: int) 
         return Rates(end_to_end, enqueue, (tasks - 1) / ((max(stamps) - min(stamps)) * NANO))
 
 
-def _figures(pairs: dict[Contestant, list[Pair]], chosen: dict[Contestant, Setting]) -> list[Figure]:
+def figures_of(pairs: dict[Contestant, list[Pair]], chosen: dict[Contestant, Setting]) -> list[Figure]:
     """The rates of all; encola's over each, end to end; and over the best, which has the bar."""
     ours = [pair.ours for turns in pairs.values() for pair in turns]
     told = _rates(UNTRACKED, chosen[UNTRACKED], ours)

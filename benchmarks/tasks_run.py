@@ -169,7 +169,10 @@ class Arena:
         with ExitStack() as stack:
             memory = MEMORY if MEMORY.is_dir() else self._scratch
             ledger = stack.enter_context(tempfile.NamedTemporaryFile(prefix="bench-ledger-", dir=memory))
-            environment |= {"BENCH_LEDGER": ledger.name, "PYTHONPATH": str(ROOT)}
+            environment |= {
+                "BENCH_LEDGER": ledger.name,
+                "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
+            }
             producer = Producer(contestant.module, self._scratch / f"{queue}-producer.log", environment)
             stack.callback(producer.close)
             command = [str(PROGRAMS / program), *arguments]
