@@ -1,16 +1,9 @@
 """``encola work``: a pull worker."""
 
-import logging
 import os
-import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from encola.consumers.process import WorkOptions
-
-LOG_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 
 
 def work(
@@ -34,16 +27,14 @@ def work(
         typer.Option("--endpoint", "-e", help="URL of the queue service, or 'aws'.", envvar="ENCOLA_ENDPOINT"),
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
-    child: Annotated[bool, typer.Option("--child", hidden=True)] = False,
 ) -> None:
     """Run an application's tasks: fetch messages, run them, stop without losing any."""
-    from encola.consumers.process import WorkOptions, run
+    from encola.consumers.process import WorkOptions, begin_logging, command_of
 
-    level = logging.DEBUG if verbose else logging.INFO
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)  # of the application, too: its tasks log here
-    logging.getLogger("encola").setLevel(level)
     if endpoint:
         os.environ["ENCOLA_ENDPOINT"] = endpoint
+    if status_port is not None and processes > 1:
+        raise typer.BadParameter("several processes cannot share one --status-port")
     options = WorkOptions(
         app=app,
         queues=tuple(queue or ()),
@@ -52,26 +43,12 @@ def work(
         max_jobs=max_jobs,
         max_memory=max_memory,
         status_port=status_port,
+        verbose=verbose,
     )
-    alone = processes == 1 and not reload and max_jobs is None and max_memory is None
-    if alone or child:
-        raise typer.Exit(run(options))
-    if status_port is not None and processes > 1:
-        raise typer.BadParameter("several processes cannot share one --status-port")
-    raise typer.Exit(_supervise(options, processes, watched=(os.getcwd(),) if reload else (), verbose=verbose))
-
-
-def _supervise(options: "WorkOptions", processes: int, watched: tuple[str, ...], *, verbose: bool) -> int:
+    command = command_of(options)
+    if processes == 1 and not reload and max_jobs is None and max_memory is None:
+        os.execv(command[0], command)  # noqa: S606 - in place: a worker needs nothing of the command line's libraries
     from encola.consumers.supervisor import Supervisor
 
-    command = [sys.executable, "-m", "encola", "work", options.app, "--child"]
-    command += [part for queue in options.queues for part in ("--queue", queue)]
-    command += ["--concurrency", str(options.concurrency), "--grace", str(options.grace)]
-    for flag, value in (
-        ("--max-jobs", options.max_jobs),
-        ("--max-memory", options.max_memory),
-        ("--status-port", options.status_port),
-    ):
-        command += [flag, str(value)] if value is not None else []
-    command += ["--verbose"] if verbose else []
-    return Supervisor(command, processes, options.grace, watched).run()
+    begin_logging(verbose=verbose)
+    raise typer.Exit(Supervisor(command, processes, grace, (os.getcwd(),) if reload else ()).run())

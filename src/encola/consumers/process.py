@@ -30,6 +30,7 @@ EXIT_UNREACHABLE = 69
 EXIT_RENEW = 75
 """EX_TEMPFAIL: start me again."""
 
+LOG_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 MEMORY_LOOK_SECONDS = 1.0
 START_SECONDS_MAX = 10.0
 """Between two tries to reach the service at the start."""
@@ -47,6 +48,19 @@ class WorkOptions(msgspec.Struct, kw_only=True, frozen=True):
     max_jobs: int | None = None
     max_memory: int | None = None
     status_port: int | None = None
+    verbose: bool = False
+
+
+def command_of(options: WorkOptions) -> list[str]:
+    """How a worker process is started, with the interpreter that runs here."""
+    return [sys.executable, "-m", "encola.consumers.process", msgspec.json.encode(options).decode()]
+
+
+def begin_logging(*, verbose: bool) -> None:
+    """To the standard error stream; of the application, too: its tasks log here."""
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    logging.getLogger("encola").setLevel(logging.DEBUG if verbose else logging.INFO)
+    logging.getLogger("botocore").setLevel(logging.WARNING)
 
 
 def load_app(path: str) -> App:
@@ -165,3 +179,9 @@ def resident_mib() -> int:
         return pages * resource.getpagesize() // 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak // 2**20 if sys.platform == "darwin" else peak // 1024
+
+
+if __name__ == "__main__":
+    _options = msgspec.json.decode(sys.argv[1], type=WorkOptions)
+    begin_logging(verbose=_options.verbose)
+    sys.exit(run(_options))
