@@ -5,11 +5,14 @@ import re
 
 import pytest
 
+from encola.protocols.jobs.endpoint import ACTIONS as JOB_ACTIONS
+from encola.protocols.jobs.endpoint import PREFIX
+from encola.protocols.jobs.wire import STATUSES
 from encola.protocols.sqs.errors import SHAPES, SqsError
 from encola.protocols.sqs.mapping import CHECKS, DEFAULTS, FIFO_DEFAULTS, FIFO_ONLY, READ_ONLY
-from encola.protocols.sqs.operations import OPERATIONS
+from encola.protocols.sqs.operations import EXTENSIONS, OPERATIONS
 from encola.protocols.sqs.receiving import SYSTEM_NAMES
-from encola.server.config import DevelopmentConfig
+from encola.server.config import ACTIONS, DevelopmentConfig
 
 from .files import ROOT
 from .markdown import plain, section, table
@@ -40,6 +43,18 @@ def accepts(name: str, value: str) -> bool:
 def test_every_operation_has_its_row() -> None:
     assert [plain(row[0]) for row in rows("Operations")] == sorted(OPERATIONS)
     assert f"All {len(OPERATIONS)} operations" in section(PAGE, "Operations")
+
+
+def test_every_operation_of_ours_has_its_row_with_a_permission_that_there_is() -> None:
+    told = {plain(row[0]): plain(row[1]) for row in rows("Operations of encola's own")}
+    jobs = {f"{PREFIX}{action.removesuffix('Jobs')}": action for action in JOB_ACTIONS}
+    assert sorted(told) == sorted([*EXTENSIONS, *jobs])
+    assert {target: told[target] for target in jobs} == jobs
+    assert {permission for permission in told.values() if permission not in ACTIONS} == {"none"}
+
+
+def test_every_error_of_the_records_has_its_row_with_its_status() -> None:
+    assert {plain(row[0]): int(row[1]) for row in rows("EncolaJobs")} == STATUSES
 
 
 def test_every_attribute_that_can_be_set_has_its_row() -> None:

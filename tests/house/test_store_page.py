@@ -2,7 +2,7 @@
 
 import apsw
 
-from encola.stores.sqlite import checkpoint, commit, connection, ledger, schema
+from encola.stores.sqlite import checkpoint, commit, connection, ledger, records, schema
 
 from .files import ROOT
 from .markdown import plain, prose, section, table
@@ -24,6 +24,8 @@ def test_the_numbers_of_the_page_are_those_of_the_code() -> None:
     text = " ".join(prose(PAGE).split())
     assert f"at most {commit.CALLS_MAX} calls or {commit.BYTES_MAX // MIB} MiB" in text
     assert f"{checkpoint.LOG_PAGES} pages ({checkpoint.LOG_PAGES * connection.PAGE_BYTES // MIB} MiB)" in text
+    assert f"at most {records.SORTED_MAX:,} keys have" in text
+    assert f"after {records.LOOKED_AT_MAX:,} rows or {records.FOUND_BYTES_MAX // MIB} MiB" in text
     assert f"blocks of {ledger.IDS_RESERVED:,}" in text
     assert f"{connection.WRITER_CACHE_KIB // 1024} MiB for the writer" in text
     assert f"{connection.READER_CACHE_KIB // 1024} MiB for each of two readers" in text

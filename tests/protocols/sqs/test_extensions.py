@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from encola import __version__
-from encola.protocols.sqs.extensions import DELAY_SECONDS_MAX, ERROR_LENGTH_MAX, REASON_LENGTH_MAX
+from encola.protocols.sqs.extensions import DELAY_SECONDS_MAX, ENTRIES_MAX, ERROR_LENGTH_MAX, REASON_LENGTH_MAX
 
 from ...broker.conftest import TestClock
 from .client import Client, RefusedError, bodies
@@ -62,8 +62,8 @@ async def test_the_server_says_who_it_is(sqs: Client, clock: TestClock) -> None:
     clock.turn(7 * DAY * 1000)
     before = clock.now()
     told = await sqs.ours("DescribeServer")
-    assert before <= told["Now"] <= clock.now()
-    assert (told["Name"], told["Version"], told["DelaySecondsMax"]) == ("encola", __version__, 1_209_600)
+    assert before <= told.pop("Now") <= clock.now()
+    assert told == {"Name": "encola", "Version": __version__, "DelaySecondsMax": 1_209_600, "EntriesMax": 100}
 
 
 async def test_it_is_no_operation_of_sqs(sqs: Client) -> None:
@@ -115,6 +115,30 @@ async def test_on_a_fifo_queue_a_message_has_no_delay_of_its_own(sqs: Client) ->
     assert failures(await send(sqs, url, {**entry, "DelaySeconds": 3600})) == ["InvalidParameterValue"]
     answer = await send(sqs, url, entry)
     assert answer["Successful"][0]["SequenceNumber"]
+
+
+async def test_a_hundred_messages_are_sent_received_and_deleted_with_three_requests(sqs: Client) -> None:
+    url = await sqs.queue()
+    sent = await send(sqs, url, *({"MessageBody": str(number)} for number in range(ENTRIES_MAX)))
+    assert [entry["Id"] for entry in sent["Successful"]] == [str(number) for number in range(ENTRIES_MAX)]
+    messages = (await sqs.ours("ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=ENTRIES_MAX))["Messages"]
+    assert sorted(map(int, bodies(messages))) == list(range(ENTRIES_MAX))
+    answer = await settle(sqs, "DeleteMessageBatch", url, *(message["ReceiptHandle"] for message in messages))
+    assert len(answer["Successful"]) == ENTRIES_MAX
+    assert await sqs.counts(url) == (0, 0, 0)
+
+
+async def test_a_hundred_and_one_are_too_many_and_with_sqs_eleven_still_are(sqs: Client) -> None:
+    url = await sqs.queue()
+    with pytest.raises(RefusedError, match="Must be between 1 and 100"):
+        await sqs.ours("ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=ENTRIES_MAX + 1)
+    refused = await sqs.refusal("ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=11)
+    assert refused.message.endswith("Must be between 1 and 10, if provided.")
+    for operation, more in (("SendMessageBatch", {"MessageBody": "x"}), ("DeleteMessageBatch", {"ReceiptHandle": "x"})):
+        entries = [{"Id": str(number), **more} for number in range(11)]
+        refused = await sqs.refusal(operation, QueueUrl=url, Entries=entries)
+        assert refused.shape == "TooManyEntriesInBatchRequest"
+        assert "are 10. You have sent 11." in refused.message
 
 
 async def test_a_redriven_message_was_sent_when_it_was_redriven(sqs: Client, clock: TestClock) -> None:
@@ -352,7 +376,9 @@ async def test_on_a_fifo_queue_a_rejection_unlocks_the_group_and_wants_a_live_le
 # Batches and rights -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("operation", ["ReleaseMessageBatch", "RejectMessageBatch", "SendMessageBatch"])
+@pytest.mark.parametrize(
+    "operation", ["DeleteMessageBatch", "ReleaseMessageBatch", "RejectMessageBatch", "SendMessageBatch"]
+)
 async def test_batches_have_the_rules_of_batches(sqs: Client, stranger: Client, operation: str) -> None:
     url = await sqs.queue()
     entry = {"Id": "a", "ReceiptHandle": "x", "MessageBody": "x"}
@@ -361,7 +387,10 @@ async def test_batches_have_the_rules_of_batches(sqs: Client, stranger: Client, 
         ({"QueueUrl": "nowhere", "Entries": [entry]}, "QueueDoesNotExist"),
         ({"QueueUrl": url}, "EmptyBatchRequest"),
         ({"QueueUrl": url, "Entries": [entry, entry]}, "BatchEntryIdsNotDistinct"),
-        ({"QueueUrl": url, "Entries": [{**entry, "Id": str(n)} for n in range(101)]}, "TooManyEntriesInBatchRequest"),
+        (
+            {"QueueUrl": url, "Entries": [{**entry, "Id": str(n)} for n in range(ENTRIES_MAX + 1)]},
+            "TooManyEntriesInBatchRequest",
+        ),
         ({"QueueUrl": url, "Entries": [{**entry, "Id": "!"}]}, "InvalidBatchEntryId"),
         ({"QueueUrl": url, "Entries": "x"}, "SerializationException"),
     ):
@@ -376,6 +405,7 @@ async def test_batches_have_the_rules_of_batches(sqs: Client, stranger: Client, 
 @pytest.mark.parametrize(
     ("operation", "action"),
     [
+        ("DeleteMessageBatch", "DeleteMessage"),
         ("ReleaseMessageBatch", "ChangeMessageVisibility"),
         ("RejectMessageBatch", "DeleteMessage"),
         ("SendMessageBatch", "SendMessage"),

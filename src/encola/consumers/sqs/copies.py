@@ -18,6 +18,7 @@ from encola.consumers.message import DUE_ATTRIBUTE, ERROR_ATTRIBUTE, REASON_ATTR
 from encola.consumers.sqs.batches import BYTES_MAX, size_of
 from encola.consumers.sqs.shapes import AttributeValue, AttributeValues, Message, SendEntry
 from encola.consumers.transport import Incoming, Outgoing
+from encola.engine.records import TEXT_LENGTH_MAX
 
 OUR_PREFIX = "encola."
 RECEIVES_ATTRIBUTE = "encola.receives"
@@ -29,8 +30,8 @@ DELAY_SECONDS_MAX = 900
 ATTRIBUTES_MAX = 10
 """Of a message (Amazon SQS quotas)."""
 
-ERROR_LENGTH_MAX = 1024
-REASON_LENGTH_MAX = 128
+ERROR_LENGTH_MAX = TEXT_LENGTH_MAX
+REASON_LENGTH_MAX = 256
 
 _STRING = "String"
 _BINARY = "Binary"

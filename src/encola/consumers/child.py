@@ -1,0 +1,112 @@
+"""The child's side of ``processes``: the channel to the parent, and the end with it.
+
+    child   {"ready": true}  or  {"error": {...}} if it is of no use
+    parent  {"id", ...} + what the call is about
+    child   {"started": id}                         from here on the call may have had effects
+    child   {"progress": [0.4, "rendering"]}        as often as it likes
+    child   {"id"} + result  or  {"id", "error": {...}}
+
+A frame is four bytes of length and that many bytes; a message is a header in JSON and, with calls and results, a
+payload in a second frame. They go over a socket, not over the standard streams, which belong to whoever is called.
+
+When the parent is gone, an idle child ends in order, and one with a call at once, with all that it has started.
+"""
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+import time
+from typing import Any
+
+ORDERLY_SECONDS_MAX = 2.0
+PARENT_DEATH_SIGNAL = 1
+"""PR_SET_PDEATHSIG of Linux's prctl."""
+
+Frames = tuple[dict[str, Any], bytes]
+
+
+class Channel:
+    """The socket to the parent. A thread reads it, so that its end is seen while a call runs."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._socket = socket.socket(fileno=descriptor)
+        self._socket.set_inheritable(False)
+        self._arrived: queue.SimpleQueue[Frames | None] = queue.SimpleQueue()
+        self._sending = threading.Lock()
+        self._owner = os.getpid()
+        self._busy = True
+
+    def start(self) -> None:
+        """From now on this process ends with its parent."""
+        # Whoever stops a whole service signals all its processes; when this one ends is the parent's decision. A
+        # handler, since to ignore the signal would be inherited by whatever the call starts.
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        _end_with_parent()
+        threading.Thread(target=self._read_forever, name="encola-parent", daemon=True).start()
+
+    def next(self) -> Frames | None:
+        """The next call; None when there will be none. Call it when the one before is answered."""
+        self._busy = False
+        found = self._arrived.get()
+        self._busy = found is not None
+        return found
+
+    def send(self, header: dict[str, Any], payload: bytes | None = None) -> None:
+        """Sends a message, from any thread. A process that a call forked, and that came back from it, ends here."""
+        if os.getpid() != self._owner:
+            os._exit(0)
+        parts = [_frame(json.dumps(header).encode())]
+        if payload is not None:
+            parts.append(_frame(payload))
+        with self._sending:
+            self._socket.sendall(b"".join(parts))
+
+    def _read_forever(self) -> None:
+        try:
+            with self._socket.makefile("rb") as stream:
+                while True:
+                    header = json.loads(_read_frame(stream))
+                    self._arrived.put((header, _read_frame(stream)))
+        finally:
+            self._arrived.put(None)
+            if not self._busy:
+                time.sleep(ORDERLY_SECONDS_MAX)
+            end()
+
+
+def end(status: int = 0) -> None:
+    """Ends this process at once; where it leads a group, with all that it has started."""
+    if os.getpgrp() == os.getpid():
+        with contextlib.suppress(OSError):
+            os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(status)
+
+
+def _end_with_parent() -> None:
+    """Also when code that never comes back to Python keeps the thread from reading. Linux only."""
+    if sys.platform == "linux":
+        import ctypes
+
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL)
+
+
+def _frame(data: bytes) -> bytes:
+    return len(data).to_bytes(4, "big") + data
+
+
+def _read_frame(stream: Any) -> bytes:
+    size = int.from_bytes(_read_exactly(stream, 4), "big")
+    return _read_exactly(stream, size)
+
+
+def _read_exactly(stream: Any, size: int) -> bytes:
+    data = stream.read(size)
+    if len(data) < size:
+        raise EOFError
+    return bytes(data)
