@@ -46,6 +46,9 @@ class Task(Generic[Given, Result]):
         self.settings = options
         self.payload = Payload(function)
         self.is_async = inspect.iscoroutinefunction(function)
+        self._prefix = f"{options.name}/"
+        # ``report/{month}`` is a whole id. To look at the pattern, not at what is filled in, keeps other keys apart.
+        self._keys_are_ids = isinstance(options.key, str) and options.key.startswith(self._prefix)
         if self.is_async and options.run == "process":
             raise ConfigurationError(f"task {options.name}: an async function runs on the loop, not in a process")
         result = inspect.signature(function).return_annotation
@@ -147,7 +150,10 @@ class Task(Generic[Given, Result]):
         """The id of a job with these arguments, and whether it was made of its key. Raises ConfigurationError."""
         if key is None and self.settings.key is not None:
             key = template(self.settings.key, self.payload.decode(data), f"task {self.name}: the key")
-        made = f"{self.name}/{key if key is not None else token or uuid.uuid4().hex}"
+        if key is not None and self._keys_are_ids and key.startswith(self._prefix):
+            made = key
+        else:
+            made = self._prefix + (key if key is not None else token or uuid.uuid4().hex)
         if len(self.app.record_key(made)) > KEY_LENGTH_MAX:
             raise BadPayloadError(f"{self.name}: its key is too long")
         return made, key is not None
