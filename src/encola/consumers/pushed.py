@@ -26,6 +26,7 @@ from encola.consumers.leases import Hold, LeaseKeeper
 from encola.consumers.options import WINDOW_DEFAULT
 from encola.consumers.resources import Resources
 from encola.consumers.runner import Runner
+from encola.consumers.slots import FreeTurn
 from encola.consumers.transport import Incoming, TransportError
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class _Function:
                 continue
             async with self._turns:
                 try:
-                    over = await runner.handle(hold, lambda seconds: None)
+                    over = await runner.handle(hold, FreeTurn())
                 except Exception:
                     _log.exception("message %s could not be handled, and comes again", hold.message.message_id)
                     over = False

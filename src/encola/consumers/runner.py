@@ -1,8 +1,8 @@
 """One message, from its receive to its end: decode, limits, claim, run, store what came of it, settle.
 
-    decode ──► due? ──► limits ──► claim ──► run ──► complete ──► what follows ──► delete
-       │         │         │         │        │
-     reject   release   release   replay,    retry, or fail and reject
+    decode ──► due? ──► limits ──► claim ──► turn ──► run ──► complete ──► what follows ──► delete
+       │         │         │         │                  │
+     reject   release   release   replay,              retry, or fail and reject
                                   busy ...
 
 The order at the end is what makes effects happen once: the record first, the message last. Whoever dies in between
@@ -30,6 +30,7 @@ from encola.consumers.message import DUE_ATTRIBUTE, JobMessage, decode
 from encola.consumers.payload import payload_hash, to_json
 from encola.consumers.resources import Resources
 from encola.consumers.retry import Backoff
+from encola.consumers.slots import Turn
 from encola.consumers.task import Task
 from encola.consumers.transport import Incoming, RefusedError, TransportError
 from encola.consumers.verdicts import Again, BadResultError, describe, explanation, judge
@@ -70,7 +71,7 @@ class Attempt(msgspec.Struct):
 
 
 class Runner:
-    """``tasks`` by name; ``worker`` is the name that records show. ``free`` of a call is told when its slot is free."""
+    """``tasks`` by name; ``worker`` is the name that records show."""
 
     def __init__(
         self,
@@ -98,8 +99,8 @@ class Runner:
         self._wall = wall
         self._deliveries = 0
 
-    async def handle(self, hold: Hold, free: Callable[[float], None]) -> bool:
-        """Works on one message. Answers whether it is off the queue. ``free`` gets the seconds that the task ran.
+    async def handle(self, hold: Hold, turn: Turn) -> bool:
+        """Works on one message. Answers whether it is off the queue. ``turn`` ends as soon as the function is over.
 
         Raises nothing but cancellation: what goes wrong with the service is logged, and the message comes again.
         """
@@ -108,7 +109,7 @@ class Runner:
             attempt = self._read(message, hold)
             if attempt is None:
                 return await self._timeout_of_group(message)
-            return await self._claim_and_run(attempt, free)
+            return await self._claim_and_run(attempt, turn)
         except _NotDueError as error:
             await self._connection.release(message, error.seconds)
         except _UnknownTaskError as error:
@@ -170,21 +171,21 @@ class Runner:
 
     # Claiming -----------------------------------------------------------------------------------------
 
-    async def _claim_and_run(self, attempt: Attempt, free: Callable[[float], None]) -> bool:
+    async def _claim_and_run(self, attempt: Attempt, turn: Turn) -> bool:
         wait = await self._gate.pass_(attempt)
         if wait is not None:
             await self._connection.release(attempt.message, wait)
             return False
         try:
             if not attempt.task.settings.track:
-                return await self._run(attempt, free)
+                return await self._run(attempt, turn)
             reply = await self._connection.command(self._claim(attempt))
             match reply:
                 case records.Run():
                     attempt.fence = reply.fence
                     attempt.hold.record_key = self._key(attempt)
                     attempt.hold.owner_fence = (attempt.owner, reply.fence)
-                    return await self._run(attempt, free)
+                    return await self._run(attempt, turn)
                 case records.Replay():
                     return await self._again(attempt, reply.result)
                 case records.Busy():
@@ -237,43 +238,42 @@ class Runner:
 
     # Running ------------------------------------------------------------------------------------------
 
-    async def _run(self, attempt: Attempt, free: Callable[[float], None]) -> bool:
+    async def _run(self, attempt: Attempt, turn: Turn) -> bool:
         hold, task = attempt.hold, attempt.task
-        job = CurrentJob(
-            task.app.name, task.name, attempt.job, attempt.message.queue, attempt.number, lambda _: _progressed(hold)
-        )
-        hold.job = job
-        began = time.monotonic()
         try:
             if attempt.number > task.settings.retries + 1:
                 raise _CrashedError(
                     f"it was received {attempt.number - 1} times without an end (was its worker killed?)"
                 )
-            result = await self._call(attempt, job)
-            encoded = _encode_result(result)
+            encoded = _encode_result(await self._call(attempt, turn))
         except asyncio.CancelledError:
-            free(time.monotonic() - began)
+            turn.end()
             if hold.stopped is not None:
                 return await self._stopped(attempt)
             if (own := asyncio.current_task()) is not None and own.cancelling():
                 raise
             return await self._failed(attempt, TaskExitError("the task was cancelled from within"))
         except AlreadyDone:
-            free(time.monotonic() - began)
+            turn.end()
             return await self._completed(attempt, _NULL)
         except Exception as error:
-            free(time.monotonic() - began)
+            turn.end()
             return await self._failed(attempt, error)
-        free(time.monotonic() - began)
+        turn.end()
         return await self._completed(attempt, encoded)
 
-    async def _call(self, attempt: Attempt, job: CurrentJob) -> Any:
+    async def _call(self, attempt: Attempt, turn: Turn) -> Any:
         hold, task = attempt.hold, attempt.task
         current = asyncio.current_task()
         hold.running = current
         try:
             if hold.stopped is not None:
                 raise asyncio.CancelledError
+            await turn.begin()
+            job = hold.job = CurrentJob(
+                task.app.name, task.name, attempt.job, attempt.message.queue, attempt.number,
+                lambda _: _progressed(hold),
+            )  # fmt: skip
             arguments = attempt.arguments
             for name, provider in task.payload.uses.items():
                 arguments[name] = await self._resources.get(provider)

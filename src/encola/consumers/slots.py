@@ -6,14 +6,28 @@ be idle half of its time. So it has at most as many waiting as it will have begu
 """
 
 import asyncio
+import time
 from collections import deque
+from typing import Protocol
 
 AHEAD_SECONDS = 0.05
 SMOOTHING = 0.05
 
 
+class Turn(Protocol):
+    """When the function of one message may run."""
+
+    async def begin(self) -> None:
+        """Returns when it may."""
+        ...
+
+    def end(self) -> None:
+        """It has ended, or will not run: somebody else may. To be called again does nothing."""
+        ...
+
+
 class Slots:
-    """``concurrency`` jobs run at a time. ``take`` is for those who fetch, ``enter`` for those who run."""
+    """``concurrency`` jobs run at a time. ``take`` is for those who fetch; each message then has its ``SlotTurn``."""
 
     def __init__(self, concurrency: int) -> None:
         self.concurrency = concurrency
@@ -55,3 +69,38 @@ class Slots:
     def ran(self, seconds: float) -> None:
         """A job took so long."""
         self._seconds += SMOOTHING * (seconds - self._seconds)
+
+
+class SlotTurn:
+    """The turn of a message that was fetched with a slot. It waits for one of those that run as late as it can.
+
+    So what comes before the function, such as the claim of the job's record, is done while others run.
+    """
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+        self._taken = True
+        self._began: float | None = None
+
+    async def begin(self) -> None:
+        await self._slots.runs.acquire()
+        self._began = time.monotonic()
+
+    def end(self) -> None:
+        if self._began is not None:
+            self._slots.ran(time.monotonic() - self._began)
+            self._slots.runs.release()
+            self._began = None
+        if self._taken:
+            self._taken = False
+            self._slots.give_back(1)
+
+
+class FreeTurn:
+    """For those who hand over no more than may run."""
+
+    async def begin(self) -> None:
+        """At once."""
+
+    def end(self) -> None:
+        """There is nothing to let go."""

@@ -32,7 +32,7 @@ from encola.consumers.preparing import prepare_queues
 from encola.consumers.queues import QueueOptions
 from encola.consumers.resources import Resources
 from encola.consumers.runner import Runner
-from encola.consumers.slots import Slots
+from encola.consumers.slots import Slots, SlotTurn
 from encola.consumers.transport import Incoming
 from encola.consumers.watchdog import Watchdog
 
@@ -229,27 +229,13 @@ class Worker:
                 blocked = not await self._one(hold)
 
     async def _one(self, hold: Hold) -> bool:
-        """Waits for its turn, works on it, and lets its slot go as soon as its function is over."""
-        running = taken = False
-
-        def free(seconds: float) -> None:
-            nonlocal running, taken
-            if running:
-                running = False
-                self._slots.runs.release()
-            if taken:
-                taken = False
-                self._slots.give_back(1)
-            if seconds:
-                self._slots.ran(seconds)
-
-        taken = True
+        """Works on it; its slot is free as soon as its function is over."""
+        turn = SlotTurn(self._slots)
         try:
-            running = await self._turn(hold)
-            if not running:
+            if hold.stopped is not None:
                 await self._runner.give_back(hold)
                 return False
-            over = await self._runner.handle(hold, free)
+            over = await self._runner.handle(hold, turn)
             if over:
                 self.ended()
             return over
@@ -257,25 +243,5 @@ class Worker:
             _log.exception("message %s could not be handled, and comes again", hold.message.message_id)
             return False
         finally:
-            free(0.0)
+            turn.end()
             self._keeper.let_go(hold)
-
-    async def _turn(self, hold: Hold) -> bool:
-        """Waits until the message may run; False when it shall not any more."""
-        if self._slots.runs.locked():
-            hold.running = asyncio.current_task()
-            try:
-                await self._slots.runs.acquire()
-            except asyncio.CancelledError:
-                if hold.stopped is None or hold.running is None:
-                    raise
-                hold.running.uncancel()
-                return False
-            finally:
-                hold.running = None
-        else:
-            await self._slots.runs.acquire()
-        if hold.stopped is not None:
-            self._slots.runs.release()
-            return False
-        return True

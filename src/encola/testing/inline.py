@@ -36,6 +36,7 @@ from encola.consumers.options import WINDOW_DEFAULT
 from encola.consumers.preparing import prepare_queues
 from encola.consumers.resources import Resources
 from encola.consumers.runner import Runner
+from encola.consumers.slots import FreeTurn
 from encola.consumers.stores.memory import MemoryJobStore
 from encola.testing.local import LocalTransport
 
@@ -165,7 +166,7 @@ class Inline:
                     await self._run_batch(batch, messages)
                     continue
                 for message in messages:
-                    await self._runner.handle(self._keeper.hold(message), lambda seconds: None)
+                    await self._runner.handle(self._keeper.hold(message), FreeTurn())
         return handled
 
     async def _run_batch(self, task: BatchTask, messages: Sequence[Any]) -> None:
