@@ -1,7 +1,6 @@
 """Both kinds of service: ours, and a foreign one. Tests share them; each has queues of its own."""
 
 import itertools
-import os
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
@@ -12,20 +11,6 @@ from encola.testing import EncolaServer
 from .services import moto
 
 _numbers = itertools.count(1)
-
-
-@pytest.fixture(autouse=True)
-def _credentials_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of the developer's own; the keys of ``EncolaServer``."""
-    for name in list(os.environ):
-        if name.startswith(("AWS_", "ENCOLA_", "BOTO")) or name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    keys = EncolaServer().environment
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
-        monkeypatch.setenv(name, keys[name])
 
 
 @pytest.fixture(scope="session")
