@@ -20,6 +20,7 @@ from encola.consumers.gate import Gate
 from encola.consumers.jobstore import JobStoreError
 from encola.consumers.leases import Hold, LeaseKeeper
 from encola.consumers.message import decode
+from encola.consumers.middleware import Outcome, tell_ended
 from encola.consumers.queues import QueueOptions
 from encola.consumers.resources import Resources
 from encola.consumers.transport import Incoming, Transport, TransportError
@@ -34,6 +35,8 @@ SHORT_SECONDS = 0.1
 """Between two looks when less than a second of the window is left: polls wait whole seconds."""
 
 PAUSE_SECONDS = 1.0
+
+_BY_LUCK: Sequence[Outcome] = ("completed", "lost", "retrying", "dead")
 
 _log = logging.getLogger("encola.worker")
 
@@ -176,29 +179,38 @@ class BatchHandler:
 
         Answers how many items are done.
         """
-        attempt = max((item.hold.message.receives for item in items), default=1)
-        try:
-            failed = await self._call(items, attempt)
-        except AlreadyDone:
-            failed = []
-        except Exception as error:
-            last = attempt > self.task.settings.retries or isinstance(error, Permanent)
-            if last and len(items) > 1:
-                half = len(items) // 2
-                return await self.run(items[:half]) + await self.run(items[half:])
-            await asyncio.gather(*(self._failed(item, error) for item in items))
-            return 0
-        bad = {id(item) for item in failed}
-        said = ItemFailedError("the task answered that this item failed")
-        await asyncio.gather(*(self._failed(item, said) if id(item) in bad else self._done(item) for item in items))
-        return len(items) - len(failed)
-
-    async def _call(self, items: list[Item], attempt: int) -> list[Item]:
-        """Answers the items that failed. Raises what the function raises."""
         if not items:
-            return []
+            return 0
+        task, messages = self.task, tuple(item.hold.message for item in items)
+        attempt = max(message.receives for message in messages)
+        job = CurrentJob(
+            task.app.name, task.name, f"{task.name}/batch-{uuid.uuid4().hex}", task.queue, attempt, messages=messages
+        )
+        outcome: Outcome = "lost"
+        began, seconds = time.monotonic(), 0.0
+        try:
+            failed, error = items, None
+            try:
+                failed = await self._call(items, job)
+            except AlreadyDone:
+                failed = []
+            except Exception as raised:
+                error = raised
+            finally:
+                seconds = time.monotonic() - began
+            last = attempt > task.settings.retries or isinstance(error, Permanent)
+            if error is None or not last or len(items) == 1:
+                outcome = await self._settle_all(items, failed, error)
+                return len(items) - len(failed)
+            outcome = "retrying"
+        finally:
+            tell_ended(task.app.middleware, job, outcome, seconds)
+        half = len(items) // 2
+        return await self.run(items[:half]) + await self.run(items[half:])
+
+    async def _call(self, items: list[Item], job: CurrentJob) -> list[Item]:
+        """Answers the items that failed. Raises what the function raises."""
         task = self.task
-        job = CurrentJob(task.app.name, task.name, f"{task.name}/batch-{uuid.uuid4().hex}", task.queue, attempt)
         arguments: dict[str, Any] = {task.list_name: [item.value for item in items]}
         for name, provider in task.payload.uses.items():
             arguments[name] = await self._resources.get(provider)
@@ -214,20 +226,32 @@ class BatchHandler:
 
     # Settling -----------------------------------------------------------------------------------------
 
-    async def _done(self, item: Item) -> None:
-        if item.hold.stopped != "lost":
-            await self._settle(item.hold, self._connection.delete(item.hold.message))
+    async def _settle_all(self, items: Sequence[Item], failed: Sequence[Item], error: Exception | None) -> Outcome:
+        """Answers the outcome of the least lucky."""
+        bad = {id(item) for item in failed}
+        why = error or ItemFailedError("the task answered that this item failed")
+        outcomes = await asyncio.gather(
+            *(self._failed(item, why) if id(item) in bad else self._done(item) for item in items)
+        )
+        return max(outcomes, key=_BY_LUCK.index)
 
-    async def _failed(self, item: Item, error: Exception) -> None:
+    async def _done(self, item: Item) -> Outcome:
         if item.hold.stopped == "lost":
-            return
+            return "lost"
+        await self._settle(item.hold, self._connection.delete(item.hold.message))
+        return "completed"
+
+    async def _failed(self, item: Item, error: Exception) -> Outcome:
+        if item.hold.stopped == "lost":
+            return "lost"
         message = item.hold.message
         verdict = judge(error, message.receives, self.task.settings, self._chance())
         failure = describe(error, message.receives, int(time.time() * 1000), self._worker)
         if isinstance(verdict, Again):
             await self._settle(item.hold, self._connection.retry(message, verdict.delay))
-        else:
-            await self._reject(item.hold, verdict.reason, explanation(failure))
+            return "retrying"
+        await self._reject(item.hold, verdict.reason, explanation(failure))
+        return "dead"
 
     async def _reject(self, hold: Hold, reason: str, error: str) -> None:
         _log.error("message %s goes to the dead-letter queue: %s", hold.message.message_id, reason)

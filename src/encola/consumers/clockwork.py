@@ -78,3 +78,6 @@ class Clockwork:
             except (TransportError, JobStoreError) as error:
                 _log.warning("%s could not be sent for %s, trying again: %s", task.name, name, error)
                 await asyncio.sleep(PAUSE_SECONDS)
+            except Exception:  # of middleware: the schedule goes on
+                _log.exception("%s could not be sent for %s, trying again", task.name, name)
+                await asyncio.sleep(PAUSE_SECONDS)

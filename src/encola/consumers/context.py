@@ -1,20 +1,28 @@
 """The job that runs here: what a task can learn of it, and say about it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from encola.consumers.transport import Incoming
 
 NOTE_LENGTH_MAX = 500
 OUTSIDE = "this is of use within a task only"
+NOTHING: Mapping[str, str] = {}
 
 
 class CurrentJob:
     """The job that runs. Its attributes are for reading; ``progress`` may be called from any thread.
 
     ``stop_requested`` becomes true when it shall end (timeout, lost lease, cancelled, shutdown): a long loop in a
-    thread may look at it. ``share`` and ``note`` are what ``progress`` was told last.
+    thread may look at it. ``share`` and ``note`` are what ``progress`` was told last. ``messages`` are those that it
+    runs for: one, or those of a batch. Middleware may set ``carry``: the attributes of messages that follow from it.
     """
 
-    __slots__ = ("_on_progress", "app", "attempt", "id", "note", "queue", "share", "stop_requested", "task")
+    __slots__ = (
+        "_on_progress", "app", "attempt", "carry", "id", "messages", "note", "queue", "share", "stop_requested", "task",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -24,6 +32,7 @@ class CurrentJob:
         queue: str,
         attempt: int,
         on_progress: Callable[["CurrentJob"], None] = lambda job: None,
+        messages: "Sequence[Incoming]" = (),
     ) -> None:
         self.app = app
         self.task = task
@@ -33,6 +42,8 @@ class CurrentJob:
         self.share = 0.0
         self.note = ""
         self.stop_requested = False
+        self.messages = messages
+        self.carry: Mapping[str, str] = NOTHING
         self._on_progress = on_progress
 
     def progress(self, share: float, note: str = "") -> None:

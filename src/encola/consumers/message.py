@@ -6,6 +6,7 @@ Whoever wants to, sends ``task`` and ``args`` from any language; the rest is the
 of a chain, ``join`` says to which group the job belongs.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -23,6 +24,11 @@ TASK_ATTRIBUTE = "encola.task"
 DUE_ATTRIBUTE = "encola.due"
 REASON_ATTRIBUTE = "encola.reason"
 ERROR_ATTRIBUTE = "encola.error"
+
+TRACE_ATTRIBUTES = ("traceparent", "tracestate", "baggage")
+"""W3C Trace Context and Baggage. They go on to what follows, also through workers that trace nothing."""
+
+TRACE_LENGTH_MAX = 1024
 
 
 class Link(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -82,6 +88,15 @@ def decode(body: str) -> JobMessage:
             OTHER_VERSION, f"the message is of version {message.v}; this runtime knows version {VERSION} and below"
         )
     return message
+
+
+def trace_of(attributes: Mapping[str, str]) -> dict[str, str]:
+    """The trace that a message belongs to, as attributes for those that follow from it."""
+    return {
+        name: attributes[name]
+        for name in TRACE_ATTRIBUTES
+        if name in attributes and len(attributes[name]) <= TRACE_LENGTH_MAX
+    }
 
 
 def plain(value: msgspec.Raw | bytes) -> Any:

@@ -79,7 +79,7 @@ class _Function:
         self._turns = asyncio.Semaphore(concurrency)
         prefix = app.record_key("")
         self._gate = Gate(connection, prefix, REMAINING_DEFAULT)
-        self._follow = Follow(connection, prefix, int(WINDOW_DEFAULT * 1000))
+        self._follow = Follow(connection, prefix, int(WINDOW_DEFAULT * 1000), app.middleware)
         self._worker = f"lambda/{random.getrandbits(32):08x}"
 
     async def invoke(self, messages: Sequence[Incoming], remaining: float) -> list[str]:
@@ -192,6 +192,7 @@ def _message(record: Mapping[str, Any], received_at: float) -> Incoming:
         received_at=received_at,
         group=attributes.get("MessageGroupId"),
         sequence=attributes.get("SequenceNumber"),
+        trace=attributes.get("AWSTraceHeader"),
     )
 
 

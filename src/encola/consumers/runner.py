@@ -13,7 +13,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -26,7 +26,8 @@ from encola.consumers.follow import Follow
 from encola.consumers.gate import Gate
 from encola.consumers.jobstore import JobStoreError
 from encola.consumers.leases import Hold
-from encola.consumers.message import DUE_ATTRIBUTE, JobMessage, decode
+from encola.consumers.message import DUE_ATTRIBUTE, JobMessage, decode, trace_of
+from encola.consumers.middleware import Outcome, tell_ended
 from encola.consumers.payload import payload_hash, to_json
 from encola.consumers.resources import Resources
 from encola.consumers.retry import Backoff
@@ -64,6 +65,8 @@ class Attempt(msgspec.Struct):
     owner: str
     fence: int = 0
     slot: str = ""
+    outcome: Outcome = "lost"  # until it is known
+    seconds: float = 0.0
 
     @property
     def number(self) -> int:
@@ -109,7 +112,13 @@ class Runner:
             attempt = self._read(message, hold)
             if attempt is None:
                 return await self._timeout_of_group(message)
-            return await self._claim_and_run(attempt, turn)
+            if not attempt.task.app.middleware:
+                return await self._claim_and_run(attempt, turn)
+            try:
+                return await self._claim_and_run(attempt, turn)
+            finally:
+                job = hold.job or _job_of(attempt)
+                tell_ended(attempt.task.app.middleware, job, attempt.outcome, attempt.seconds)
         except _NotDueError as error:
             await self._connection.release(message, error.seconds)
         except _UnknownTaskError as error:
@@ -165,7 +174,8 @@ class Runner:
             timeout = msgspec.json.decode(decode(message.body).args, type=JoinTimeout)
         except msgspec.DecodeError as error:
             return await self._reject(message, "bad-message", str(error))
-        await self._follow.timed_out(timeout.group, timeout.total, timeout.then, run_anyway=timeout.run_anyway)
+        trace = trace_of(message.attributes)
+        await self._follow.timed_out(timeout.group, timeout.total, timeout.then, trace, run_anyway=timeout.run_anyway)
         await self._connection.delete(message)
         return True
 
@@ -174,8 +184,7 @@ class Runner:
     async def _claim_and_run(self, attempt: Attempt, turn: Turn) -> bool:
         wait = await self._gate.pass_(attempt)
         if wait is not None:
-            await self._connection.release(attempt.message, wait)
-            return False
+            return await self._release(attempt, wait)
         try:
             if not attempt.task.settings.track:
                 return await self._run(attempt, turn)
@@ -189,10 +198,10 @@ class Runner:
                 case records.Replay():
                     return await self._again(attempt, reply.result)
                 case records.Busy():
-                    await self._connection.release(attempt.message, self._busy_delay(reply.lease_until))
-                    return False
+                    return await self._release(attempt, self._busy_delay(reply.lease_until))
                 case records.Mismatch():
                     why = "another job has the same key and other arguments"
+                    attempt.outcome = "dead"
                     return await self._reject(attempt.message, "mismatch", f"{attempt.job}: {why}")
                 case records.Dead():
                     return await self._still_dead(attempt, reply.error)
@@ -222,18 +231,27 @@ class Runner:
         remaining = min(BUSY_SECONDS_MAX, max(0.0, until / 1000 - self._wall()))
         return remaining * (1 + BUSY_JITTER * self._chance())
 
+    async def _release(self, attempt: Attempt, seconds: float) -> bool:
+        await self._connection.release(attempt.message, seconds)
+        attempt.outcome = "released"
+        return False
+
     async def _again(self, attempt: Attempt, result: msgspec.Raw) -> bool:
         """It was done before: what follows is done again, in case that its worker died before."""
-        await self._follow.completed(attempt.job, attempt.wish, result)
+        attempt.outcome = "replayed"
+        await self._follow.completed(attempt.job, attempt.wish, result, _carry(attempt))
         await self._connection.delete(attempt.message)
         return True
 
     async def _still_dead(self, attempt: Attempt, error: records.Failure | None) -> bool:
         if error is None:  # cancelled
-            await self._follow.failed(attempt.job, attempt.wish, records.Failure(0, 0, "Cancelled", "it was cancelled"))
+            attempt.outcome = "cancelled"
+            error = records.Failure(0, 0, "Cancelled", "it was cancelled")
+            await self._follow.failed(attempt.job, attempt.wish, error, _carry(attempt))
             await self._connection.delete(attempt.message)
             return True
-        await self._follow.failed(attempt.job, attempt.wish, error)
+        attempt.outcome = "dead"
+        await self._follow.failed(attempt.job, attempt.wish, error, _carry(attempt))
         return await self._reject(attempt.message, "permanent", explanation(error))
 
     # Running ------------------------------------------------------------------------------------------
@@ -270,10 +288,7 @@ class Runner:
             if hold.stopped is not None:
                 raise asyncio.CancelledError
             await turn.begin()
-            job = hold.job = CurrentJob(
-                task.app.name, task.name, attempt.job, attempt.message.queue, attempt.number,
-                lambda _: _progressed(hold),
-            )  # fmt: skip
+            job = hold.job = _job_of(attempt)
             arguments = attempt.arguments
             for name, provider in task.payload.uses.items():
                 arguments[name] = await self._resources.get(provider)
@@ -287,7 +302,11 @@ class Runner:
                     return await run(task, arguments, job)
                 return await middleware[depth].running(job, attempt.message.attributes, lambda: call(depth + 1))
 
-            return await call()
+            began = time.monotonic()
+            try:
+                return await call()
+            finally:
+                attempt.seconds = time.monotonic() - began
         finally:
             hold.running = None
             if hold.stopped is not None and current is not None:
@@ -305,9 +324,11 @@ class Runner:
             if isinstance(reply, records.Lost):
                 _log.warning("job %s: its lease was lost, and the result is thrown away", attempt.job)
                 return False
+            attempt.outcome = "completed"
             if attempt.wish.then or attempt.wish.join:
-                await self._follow.completed(attempt.job, attempt.wish, result)
+                await self._follow.completed(attempt.job, attempt.wish, result, _carry(attempt))
         await self._connection.delete(attempt.message)
+        attempt.outcome = "completed"
         return True
 
     async def _failed(self, attempt: Attempt, error: Exception) -> bool:
@@ -325,6 +346,7 @@ class Runner:
             if isinstance(reply, records.Lost):
                 _log.warning("job %s failed, but its lease was lost before: nothing is changed", attempt.job)
                 return False
+        attempt.outcome = "dead" if final else "retrying"
         if isinstance(verdict, Again):
             _log.warning(
                 "job %s, attempt %d failed, again in %.1f s: %s",
@@ -334,7 +356,7 @@ class Runner:
             return False
         _log.error("job %s failed for good (%s): %s", attempt.job, reason, failure.type)
         if attempt.fence:
-            await self._follow.failed(attempt.job, attempt.wish, failure)
+            await self._follow.failed(attempt.job, attempt.wish, failure, _carry(attempt))
         return await self._reject(attempt.message, reason, explanation(failure))
 
     async def _stopped(self, attempt: Attempt) -> bool:
@@ -350,13 +372,13 @@ class Runner:
             failure = records.Failure(attempt.number, int(self._wall() * 1000), "Cancelled", "it was cancelled")
             window = int(attempt.task.settings.window * 1000)
             await self._connection.command(records.Fail(key, attempt.owner, fence, window, failure, final=True))
-            await self._follow.failed(attempt.job, attempt.wish, failure)
+            attempt.outcome = "cancelled"
+            await self._follow.failed(attempt.job, attempt.wish, failure, _carry(attempt))
             await self._connection.delete(attempt.message)
             return True
         if fence:
             await self._connection.command(records.Release(key, attempt.owner, fence))
-        await self._connection.release(attempt.message, 0)
-        return False
+        return await self._release(attempt, 0)
 
     async def _reject(self, message: Incoming, reason: str, error: str) -> bool:
         """To the dead-letter queue; without one the message rests, and is told of, until it is too old."""
@@ -368,6 +390,20 @@ class Runner:
             await self._connection.retry(message, NO_DEAD_LETTERS_SECONDS)
             return False
         return True
+
+
+def _job_of(attempt: Attempt) -> CurrentJob:
+    hold, message = attempt.hold, attempt.message
+    return CurrentJob(
+        attempt.task.app.name, attempt.task.name, attempt.job, message.queue, attempt.number,
+        lambda _: _progressed(hold), (message,),
+    )  # fmt: skip
+
+
+def _carry(attempt: Attempt) -> Mapping[str, str]:
+    """Attributes for what follows: what middleware left there, or the trace of the message itself."""
+    job = attempt.hold.job
+    return job.carry if job is not None and job.carry else trace_of(attempt.message.attributes)
 
 
 def _progressed(hold: Hold) -> None:

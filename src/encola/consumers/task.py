@@ -135,7 +135,7 @@ class Task(Generic[Given, Result]):
         queue = self.app.lane(self, options.priority or self.settings.priority)
         attributes = {TASK_ATTRIBUTE: self.name, **options.attributes}
         for middleware in self.app.middleware:
-            middleware.sending(self.name, job_id, attributes)
+            middleware.sending(self.name, job_id, queue, attributes)
         fifo = queue.endswith(".fifo")
         outgoing = Outgoing(
             body=body,

@@ -33,7 +33,8 @@ class Incoming(msgspec.Struct, kw_only=True):
 
     ``receives`` counts this delivery, and leaves out those that were given back uncounted. ``sent_at`` is in
     milliseconds since 1970, by the server's clock; ``received_at`` by ``time.monotonic`` (taken before the request was
-    sent, so that ``received_at + lease`` is never later than the end of the lease).
+    sent, so that ``received_at + lease`` is never later than the end of the lease). ``trace`` is the header of AWS
+    X-Ray, the system attribute AWSTraceHeader.
     """
 
     queue: str
@@ -46,6 +47,7 @@ class Incoming(msgspec.Struct, kw_only=True):
     received_at: float
     group: str | None = None
     sequence: str | None = None
+    trace: str | None = None
 
 
 class QueueFacts(msgspec.Struct, frozen=True, kw_only=True):

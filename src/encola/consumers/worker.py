@@ -128,7 +128,7 @@ class Worker:
             executor,
             resources,
             gate,
-            Follow(connection, prefix, int(WINDOW_DEFAULT * 1000)),
+            Follow(connection, prefix, int(WINDOW_DEFAULT * 1000), self.app.middleware),
             tasks=self.app.tasks,
             lease=self.app.lease,
             worker=self.name,

@@ -16,20 +16,17 @@ ends it if members are missing by then.
 import asyncio
 import uuid
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from encola.consumers.errors import ConfigurationError, SendError
 from encola.consumers.job import Job
-from encola.consumers.message import JobMessage, Link, Membership, encode
+from encola.consumers.message import JobMessage, Link, Membership, encode, trace_of
 from encola.consumers.options import DAY, DELAY_MAX, SendOptions
 from encola.consumers.task import Prepared, Signature
 from encola.consumers.transport import Outgoing
 from encola.engine.records import MEMBERS_MAX
-
-if TYPE_CHECKING:
-    from encola.consumers.app import App
 
 JOIN_TIMEOUT_DEFAULT = DAY
 TIMEOUT_TASK = "encola.join-timeout"
@@ -120,12 +117,12 @@ class Group:
         wishes: list[tuple[Any, Prepared]] = []
         last = _link(self._then) if self._then else None
         name = uuid.uuid4().hex
-        if last is not None and self._then is not None:
-            wishes.append((self._then.task, self._alarm(app, name, last)))
         for index, member in enumerate(self._members):
             join = Membership(name, len(self._members), index, last, self._run_anyway) if last else None
             job = f"{member.task.name}/{name}-{index}"
             wishes.append((member.task, member.task.prepare_data(member.data, job=job, join=join)))
+        if last is not None and self._then is not None:
+            wishes.insert(0, (self._then.task, self._alarm(name, last, trace_of(wishes[0][1].message.attributes))))
         answers = await asyncio.gather(*(app.enqueue(task, [wish]) for task, wish in wishes), return_exceptions=True)
         failed = [answer for answer in answers if isinstance(answer, BaseException)]
         if failed:
@@ -135,11 +132,11 @@ class Group:
         jobs = [job for answer in answers if isinstance(answer, list) for job in answer]
         return GroupJob(jobs[1:] if last else jobs, Job(app, last.job) if last else None)
 
-    def _alarm(self, app: "App", name: str, last: Link) -> Prepared:
+    def _alarm(self, name: str, last: Link, trace: dict[str, str]) -> Prepared:
         args = msgspec.json.encode(JoinTimeout(name, len(self._members), last, self._run_anyway))
         body = encode(JobMessage(TIMEOUT_TASK, msgspec.Raw(args), f"{TIMEOUT_TASK}/{name}"))
         delay = SendOptions(delay=self._timeout).seconds()
-        return Prepared(last.queue, f"{TIMEOUT_TASK}/{name}", Outgoing(body=body, delay=delay))
+        return Prepared(last.queue, f"{TIMEOUT_TASK}/{name}", Outgoing(body=body, attributes=trace, delay=delay))
 
 
 class GroupJob:

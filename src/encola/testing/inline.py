@@ -128,7 +128,7 @@ class Inline:
             self._executor,
             self._resources,
             Gate(self._connection, prefix, LEASE),
-            Follow(self._connection, prefix, int(WINDOW_DEFAULT * 1000)),
+            Follow(self._connection, prefix, int(WINDOW_DEFAULT * 1000), app.middleware),
             tasks=app.tasks,
             lease=LEASE,
             worker="inline",

@@ -68,6 +68,7 @@ def received(queue: str, message: Message, received_at: float) -> Received:
         received_at=received_at,
         group=system.get("MessageGroupId"),
         sequence=system.get("SequenceNumber"),
+        trace=system.get("AWSTraceHeader"),
         values=None if plain else values,
     )
 

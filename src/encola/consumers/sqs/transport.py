@@ -46,7 +46,13 @@ GIVE_BACK_SECONDS_MAX = 2.0
 
 NO_DEAD_LETTERS = "Encola.NoDeadLetterQueue"
 
-_SYSTEM_ATTRIBUTES = ("ApproximateReceiveCount", "SentTimestamp", "MessageGroupId", "SequenceNumber")
+_SYSTEM_ATTRIBUTES = (
+    "ApproximateReceiveCount",
+    "SentTimestamp",
+    "MessageGroupId",
+    "SequenceNumber",
+    "AWSTraceHeader",
+)
 _ALL = ("All",)
 _NAME = "encola"
 
