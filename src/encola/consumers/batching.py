@@ -183,9 +183,10 @@ class BatchHandler:
             return 0
         task, messages = self.task, tuple(item.hold.message for item in items)
         attempt = max(message.receives for message in messages)
-        job = CurrentJob(
-            task.app.name, task.name, f"{task.name}/batch-{uuid.uuid4().hex}", task.queue, attempt, messages=messages
-        )
+        name = f"{task.name}/batch-{uuid.uuid4().hex}"
+        job = CurrentJob(task.app.name, task.name, name, task.queue, attempt, messages=messages, is_batch=True)
+        for item in items:
+            item.hold.job = job
         outcome: Outcome = "lost"
         began, seconds = time.monotonic(), 0.0
         try:

@@ -21,7 +21,8 @@ class CurrentJob:
     """
 
     __slots__ = (
-        "_on_progress", "app", "attempt", "carry", "id", "messages", "note", "queue", "share", "stop_requested", "task",
+        "_on_progress", "app", "attempt", "carry", "id", "is_batch", "messages", "note", "queue", "share",
+        "stop_requested", "task",
     )  # fmt: skip
 
     def __init__(
@@ -33,6 +34,7 @@ class CurrentJob:
         attempt: int,
         on_progress: Callable[["CurrentJob"], None] = lambda job: None,
         messages: "Sequence[Incoming]" = (),
+        is_batch: bool = False,
     ) -> None:
         self.app = app
         self.task = task
@@ -43,6 +45,7 @@ class CurrentJob:
         self.note = ""
         self.stop_requested = False
         self.messages = messages
+        self.is_batch = is_batch
         self.carry: Mapping[str, str] = NOTHING
         self._on_progress = on_progress
 

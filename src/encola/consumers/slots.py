@@ -35,6 +35,7 @@ class Slots:
         self._seconds = 1.0  # that a job takes: a moving average, pessimistic at the start
         self._waiting: deque[asyncio.Future[None]] = deque()
         self.runs = asyncio.Semaphore(concurrency)
+        self.busy = 0
 
     @property
     def ahead(self) -> int:
@@ -85,11 +86,13 @@ class SlotTurn:
     async def begin(self) -> None:
         await self._slots.runs.acquire()
         self._began = time.monotonic()
+        self._slots.busy += 1
 
     def end(self) -> None:
         if self._began is not None:
             self._slots.ran(time.monotonic() - self._began)
             self._slots.runs.release()
+            self._slots.busy -= 1
             self._began = None
         if self._taken:
             self._taken = False

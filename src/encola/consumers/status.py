@@ -2,7 +2,7 @@
 
 GET /live       200 while the last successful poll is recent, else 503: restart me
 GET /status     JSON: name, seconds since the last poll, jobs done, what runs
-GET /metrics    Prometheus (needs the extra ``prometheus``)
+GET /metrics    Prometheus: the worker's own values and what ``encola.prometheus.Counters`` counted (needs the extra)
 """
 
 import os
@@ -64,7 +64,9 @@ class StatusPage:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         try:
-            from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+            from prometheus_client import CONTENT_TYPE_LATEST
+
+            from encola.consumers.counters import exposition
         except ImportError:
             return web.Response(status=501, text="install encola[prometheus]\n")
-        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=exposition(self._worker), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -97,9 +97,17 @@ class Worker:
 
     @property
     def running(self) -> Sequence[Running]:
-        """What it runs now."""
-        jobs = (hold.job for hold in self._keeper.holds if hold.running is not None)
-        return [Running(job.id, job.task, job.queue, job.attempt) for job in jobs if job is not None]
+        """What it runs now; a batch is one job."""
+        keeper: LeaseKeeper | None = getattr(self, "_keeper", None)  # none before it has begun
+        holds = keeper.holds if keeper is not None else ()
+        jobs = {
+            hold.job: None for hold in holds if hold.job and (hold.running is not None or hold.job.is_batch)
+        }  # each once
+        return [Running(job.id, job.task, job.queue, job.attempt) for job in jobs]
+
+    @property
+    def slots(self) -> Slots:
+        return self._slots
 
     # The life of a worker -----------------------------------------------------------------------------
 
