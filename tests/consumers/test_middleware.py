@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
 
 import encola
 from encola.consumers.middleware import Outcome
+from encola.consumers.transport import Outgoing
 from encola.testing import Inline
 
 from .bench import Queues, until, working
@@ -23,6 +24,15 @@ class Listener(encola.Middleware):
 
     def sending(self, task: str, job: str, queue: str, attributes: dict[str, str]) -> None:
         self.heard.append(f"{self.name}sending {task} to {queue}")
+
+    async def delivering(
+        self, queue: str, messages: Sequence[Outgoing], call_next: Callable[[], Awaitable[Any]]
+    ) -> Any:
+        self.heard.append(f"{self.name}delivering {len(messages)} to {queue}")
+        try:
+            return await call_next()
+        finally:
+            self.heard.append(f"{self.name}delivered")
 
     async def running(
         self, job: encola.CurrentJob, attributes: Mapping[str, str], call_next: Callable[[], Awaitable[Any]]
@@ -62,6 +72,7 @@ def test_the_first_is_the_outermost_on_the_way_in_and_the_last_to_hear_of_the_en
         run.until_idle()
     assert heard == [
         "a sending work to q", "b sending work to q",
+        "a delivering 1 to q", "b delivering 1 to q", "b delivered", "a delivered",
         "a running work", "b running work", "work", "b ran work", "a ran work",
         "b work completed", "a work completed",
     ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -123,6 +124,46 @@ def test_sync_send_within_a_span_of_the_producer_follows_it(traced: encola.App, 
     assert is_child(spans.one("create"), spans.one("request"))
 
 
+async def test_several_messages_are_sent_in_one_span_with_a_link_to_each(
+    make_app: Callable[..., encola.App], queue: str, spans: Spans
+) -> None:
+    app = make_app(middleware=[encola.otel.Tracing(spans.provider)])
+
+    @app.task(queue=queue)
+    async def work(n: int) -> None: ...
+
+    async with working(app):
+        with spans.tracer.start_as_current_span("request"):
+            await asyncio.to_thread(work.send_many, [(1,), (2,)])
+    send = spans.one("send")
+    assert is_child(send, spans.one("request"))  # also from a thread: the loop that sends is another
+    assert {link.context.span_id for link in send.links} == {span.context.span_id for span in spans.of("create")}
+    assert send.kind is SpanKind.CLIENT
+    assert dict(send.attributes or {}) == {
+        "messaging.system": "aws_sqs",
+        "messaging.operation.name": "send",
+        "messaging.operation.type": "send",
+        "messaging.destination.name": queue,
+        "messaging.batch.message_count": 2,
+    }
+
+
+def test_a_message_that_could_not_be_sent_says_so_in_its_trace(
+    make_app: Callable[..., encola.App], queue: str, spans: Spans
+) -> None:
+    app = make_app(middleware=[encola.otel.Tracing(spans.provider)])
+
+    @app.task(queue=queue)
+    def work() -> None: ...
+
+    with pytest.raises(encola.SendError):
+        work.send()  # no worker has made the queue
+    send = spans.one("send")
+    assert is_child(send, spans.one("create"))
+    assert (send.attributes or {})["error.type"] == "SendError"
+    assert (send.status.status_code, len(send.events)) == (StatusCode.ERROR, 1)
+
+
 def test_spans_of_an_async_task_are_children_of_its_attempt_and_none_of_the_next(
     traced: encola.App, spans: Spans
 ) -> None:
@@ -138,6 +179,36 @@ def test_spans_of_an_async_task_are_children_of_its_attempt_and_none_of_the_next
     inner, attempts = spans.of("inner"), spans.of("process")
     assert [is_child(one, attempt) for one, attempt in zip(inner, attempts, strict=True)] == [True, True]
     assert attempts[0].context.trace_id != attempts[1].context.trace_id
+
+
+def test_nothing_of_one_attempt_is_left_for_the_next(spans: Spans) -> None:
+    app = encola.App("alone")
+
+    @app.task(queue="q")
+    async def work(n: int) -> None: ...
+
+    with Inline(app) as run:
+        work.send_many([(1,), (2,)])  # without a context
+        app.middleware.append(encola.otel.Tracing(spans.provider))
+        run.until_idle()
+    assert [(span.parent, len(span.links)) for span in spans.of("process")] == [(None, 0), (None, 0)]
+
+
+def test_an_attempt_within_a_span_of_its_host_has_a_link_to_it(spans: Spans) -> None:
+    """Such as the invocation of a pushed function, which is of another trace than its messages."""
+    app = encola.App("alone")
+
+    @app.task(queue="q")
+    async def work() -> None: ...
+
+    with Inline(app) as run:
+        work.send()
+        app.middleware.append(encola.otel.Tracing(spans.provider))
+        with spans.tracer.start_as_current_span("invocation"):
+            run.until_idle()
+    process = spans.one("process")
+    assert process.parent is None
+    assert [link.context.span_id for link in process.links] == [spans.one("invocation").context.span_id]
 
 
 def test_every_attempt_is_a_span_of_its_own_with_its_error(traced: encola.App, spans: Spans) -> None:
@@ -184,17 +255,17 @@ def test_the_span_of_an_attempt_lasts_as_long_as_the_task(traced: encola.App, sp
 
     class Late(encola.Middleware):
         def ended(self, job: encola.CurrentJob, outcome: Any, seconds: float) -> None:
-            seen.append(len(spans.of("process")))
+            assert not spans.of("process")
+            seen.append(time.time_ns())
 
     traced.middleware.append(Late())
     with Inline(traced) as run:
         work.send()
         run.until_idle()
-    assert seen == [0]
     process = spans.one("process")
     assert process.start_time is not None
     assert process.end_time is not None
-    assert process.start_time <= process.end_time
+    assert process.start_time <= process.end_time < seen[0]
 
 
 def test_all_steps_of_a_chain_are_one_trace_each_created_by_the_attempt_before(

@@ -332,6 +332,19 @@ class App:
 
     async def enqueue(self, task: Task[Any, Result], wishes: Sequence[Prepared]) -> list[Job[Result]]:
         """Sends what was prepared. Raises SendError."""
+        if not self.middleware or not wishes:
+            return await self._enqueue(task, wishes)
+        queue, messages = wishes[0].queue, [wish.message for wish in wishes]
+
+        async def call(depth: int = 0) -> Any:
+            if depth == len(self.middleware):
+                return await self._enqueue(task, wishes)
+            return await self.middleware[depth].delivering(queue, messages, lambda: call(depth + 1))
+
+        jobs: list[Job[Result]] = await call()
+        return jobs
+
+    async def _enqueue(self, task: Task[Any, Result], wishes: Sequence[Prepared]) -> list[Job[Result]]:
         for start in range(0, len(wishes), SENT_TOGETHER_MAX):
             some = wishes[start : start + SENT_TOGETHER_MAX]
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from encola.consumers.context import CurrentJob
+from encola.consumers.transport import Outgoing
 
 Outcome = Literal["completed", "retrying", "dead", "cancelled", "released", "replayed", "lost"]
 """What came of an attempt. ``retrying``: it failed, and another follows. ``dead``: it failed for good. ``released``: it
@@ -28,6 +29,15 @@ class Middleware:
         last job of a group) are sent all the same, and what was raised is logged; ``attributes`` then hold already
         what the job before left in its ``carry``.
         """
+
+    async def delivering(
+        self, queue: str, messages: Sequence[Outgoing], call_next: Callable[[], Awaitable[Any]]
+    ) -> Any:
+        """A producer's messages go to their queue: ``return await call_next()``, which raises what the producer gets.
+
+        Not called for messages of the runtime itself, and not for those of an outbox.
+        """
+        return await call_next()
 
     async def running(
         self, job: CurrentJob, attributes: Mapping[str, str], call_next: Callable[[], Awaitable[Any]]

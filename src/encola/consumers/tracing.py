@@ -1,18 +1,19 @@
 """Spans of messages and attempts, by OpenTelemetry's semantic conventions for messaging (status: development).
 
 A message is ``create``d when its wish is checked; what it carries on its way is the context of that span, as text
-attributes of the message. Each attempt is a span ``process``: a child of the one that created the message. The call of
-a batch task begins a trace of its own, with links to the messages. What follows from a job (the next step of a chain,
-the last job of a group) is created by that job's attempt, so that all of it is one trace.
+attributes of the message. Its ``send`` and each attempt to ``process`` it are children of that span. What concerns
+several messages, such as the call of a batch task, has links to them instead. What follows from a job (the next step of
+a chain, the last job of a group) is created by that job's attempt, so that all of it is one trace.
 
 Import it from ``encola.otel``.
 """
 
 import asyncio
+import itertools
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from opentelemetry import context as contexts
@@ -25,9 +26,10 @@ from encola.consumers.context import CurrentJob
 from encola.consumers.errors import AlreadyDone
 from encola.consumers.message import TRACE_LENGTH_MAX
 from encola.consumers.middleware import ATTRIBUTES_MAX, Middleware, Outcome
-from encola.consumers.transport import Incoming
+from encola.consumers.transport import Outgoing
 
 SYSTEM = "aws_sqs"
+ID = "messaging.message.id"
 LINKS_MAX = 128
 """Of one batch: more are dropped by OpenTelemetry's SDK, unless it is told otherwise."""
 
@@ -73,6 +75,27 @@ class Tracing(Middleware):
                 self._told = True
                 _log.debug("job %s goes without %s: its message has no room for it (told once)", job, name)
 
+    async def delivering(
+        self, queue: str, messages: Sequence[Outgoing], call_next: Callable[[], Awaitable[Any]]
+    ) -> Any:
+        """A span for the way to the queue: the child of the message, or with links if there are several."""
+        told: dict[str, Any] = _operation(queue, "send")
+        parent, links = None, []
+        if len(messages) == 1:
+            parent = self._extract(messages[0].attributes)
+        else:
+            told["messaging.batch.message_count"] = len(messages)
+            links = self._links((message.attributes, None, {}) for message in messages)
+        with self._tracer.start_as_current_span(
+            f"send {queue}", parent, SpanKind.CLIENT, told, links, record_exception=False, set_status_on_exception=False
+        ) as span:
+            try:
+                return await call_next()
+            except Exception as error:
+                span.record_exception(error)
+                _fail(span, type(error).__qualname__)
+                raise
+
     # Processing ---------------------------------------------------------------------------------------
 
     async def running(
@@ -111,32 +134,33 @@ class Tracing(Middleware):
 
     def _start(self, job: CurrentJob) -> tuple[Span, Context]:
         one = None if job.is_batch else job.messages[0]
-        parent = self._parent(one) if one is not None else None
+        parent = self._parent(one.attributes, one.trace) if one is not None else None
         told: dict[str, Any] = {**_of(job.task, job.queue, job.id, "process"), "encola.attempt": job.attempt}
         links: list[Link] = []
         if one is not None:
-            told["messaging.message.id"] = one.message_id
+            told[ID] = one.message_id
         else:
             told["messaging.batch.message_count"] = len(job.messages)
-            links = self._links(job.messages)
+            links = self._links((one.attributes, one.trace, {ID: one.message_id}) for one in job.messages)
         around = trace.get_current_span().get_span_context()
         if parent is None and around.is_valid:  # such as that of the invocation of a pushed function
             links.append(Link(around))
         parent = parent or _NONE
         return self._tracer.start_span(f"process {job.queue}", parent, SpanKind.CONSUMER, told, links), parent
 
-    def _links(self, messages: Sequence[Incoming]) -> list[Link]:
+    def _links(self, messages: Iterable[tuple[Mapping[str, str], str | None, dict[str, str]]]) -> list[Link]:
+        """To those who created the messages, given by attributes, X-Ray's header, and what the link is to tell."""
         links = []
-        for message in messages[:LINKS_MAX]:
-            found = trace.get_current_span(self._parent(message) or _NONE).get_span_context()
+        for attributes, xray, told in itertools.islice(messages, LINKS_MAX):
+            found = trace.get_current_span(self._parent(attributes, xray) or _NONE).get_span_context()
             if found.is_valid:
-                links.append(Link(found, {"messaging.message.id": message.message_id}))
+                links.append(Link(found, told))
         return links
 
     # Contexts -----------------------------------------------------------------------------------------
 
-    def _parent(self, message: Incoming) -> Context | None:
-        return self._extract(message.attributes) or _of_xray(message.trace)
+    def _parent(self, attributes: Mapping[str, str], xray: str | None) -> Context | None:
+        return self._extract(attributes) or _of_xray(xray)
 
     def _extract(self, attributes: Mapping[str, str]) -> Context | None:
         """None: there is none, or nobody can read it."""
@@ -153,13 +177,15 @@ class Tracing(Middleware):
 
 
 def _of(task: str, queue: str, job: str, operation: str) -> dict[str, str]:
+    return {**_operation(queue, operation), "encola.task": task, "encola.job.id": job}
+
+
+def _operation(queue: str, operation: str) -> dict[str, str]:
     return {
         "messaging.system": SYSTEM,
         "messaging.operation.name": operation,
         "messaging.operation.type": operation,
         "messaging.destination.name": queue,
-        "encola.task": task,
-        "encola.job.id": job,
     }
 
 
