@@ -8,46 +8,16 @@ from typing import Any
 
 import pytest
 from opentelemetry import baggage, context, trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
 import encola
 import encola.otel
 from encola.testing import Inline
 
-from .bench import Queues, until, working
+from .bench import until, working
+from .spans import Spans, is_child
 
 SECRET = "4111-1111-1111-1111"
-
-
-class Spans:
-    """What was traced, the oldest end first."""
-
-    def __init__(self) -> None:
-        self._exporter = InMemorySpanExporter()
-        self.provider = TracerProvider()
-        self.provider.add_span_processor(SimpleSpanProcessor(self._exporter))
-        self.tracer = self.provider.get_tracer("test")
-
-    @property
-    def all(self) -> tuple[ReadableSpan, ...]:
-        return self._exporter.get_finished_spans()
-
-    def of(self, name: str, **attributes: Any) -> list[ReadableSpan]:
-        """Those whose names begin so, with these attributes (dots are written as underscores)."""
-        return [
-            span
-            for span in self.all
-            if span.name.startswith(name)
-            and attributes.items()
-            <= {key.replace(".", "_"): value for key, value in (span.attributes or {}).items()}.items()
-        ]
-
-    def one(self, name: str, **attributes: Any) -> ReadableSpan:
-        (span,) = self.of(name, **attributes)
-        return span
 
 
 @pytest.fixture
@@ -59,14 +29,6 @@ def spans() -> Spans:
 def traced(spans: Spans) -> encola.App:
     """An application whose spans are kept, to be run inline."""
     return encola.App("traced", middleware=[encola.otel.Tracing(spans.provider)])
-
-
-def is_child(child: ReadableSpan, parent: ReadableSpan) -> bool:
-    return (
-        child.parent is not None
-        and child.parent.span_id == parent.context.span_id
-        and child.context.trace_id == parent.context.trace_id
-    )
 
 
 async def test_producer_message_attempt_and_what_a_task_traces_in_a_thread_are_one_trace(
@@ -388,75 +350,6 @@ def test_a_batch_with_failed_items_is_marked_as_failed(traced: encola.App, spans
     process = spans.one("process")
     assert (process.attributes or {})["encola.outcome"] == "retrying"
     assert process.status.status_code is StatusCode.ERROR
-
-
-async def _foreign(
-    make_app: Callable[..., encola.App], queue: str, queues: Queues, spans: Spans, **options: Any
-) -> ReadableSpan:
-    """The span of an attempt at a message that another program sent."""
-    app = make_app(middleware=[encola.otel.Tracing(spans.provider)])
-
-    @app.task(queue=queue, name="work")
-    async def work() -> None: ...
-
-    async with working(app):
-        await asyncio.to_thread(queues.send, queue, '{"task": "work"}', **options)
-        await until(lambda: spans.of("process"), "the attempt's span")
-    return spans.one("process")
-
-
-XRAY = {
-    "DataType": "String",
-    "StringValue": "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1",
-}
-W3C = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-
-
-async def test_a_foreign_message_with_the_header_of_xray_is_followed(
-    make_app: Callable[..., encola.App], queue: str, queues: Queues, spans: Spans
-) -> None:
-    span = await _foreign(make_app, queue, queues, spans, MessageSystemAttributes={"AWSTraceHeader": XRAY})
-    assert span.context.trace_id == 0x5759E988BD862E3FE1BE46A994272793
-    assert span.parent is not None
-    assert span.parent.span_id == 0x53995C3F42CD8AD8
-
-
-async def test_traceparent_goes_before_the_header_of_xray(
-    make_app: Callable[..., encola.App], queue: str, queues: Queues, spans: Spans
-) -> None:
-    span = await _foreign(
-        make_app,
-        queue,
-        queues,
-        spans,
-        MessageSystemAttributes={"AWSTraceHeader": XRAY},
-        MessageAttributes={
-            "traceparent": {"DataType": "String", "StringValue": W3C},
-            "tracestate": {"DataType": "String", "StringValue": "vendor=1"},
-        },
-    )
-    assert span.context.trace_id == 0x0AF7651916CD43DD8448EB211C80319C
-    assert dict(span.context.trace_state) == {"vendor": "1"}
-
-
-async def test_a_broken_traceparent_begins_a_new_trace(
-    make_app: Callable[..., encola.App], queue: str, queues: Queues, spans: Spans
-) -> None:
-    broken = {"DataType": "String", "StringValue": "00-zzz-01; DROP TABLE"}
-    span = await _foreign(make_app, queue, queues, spans, MessageAttributes={"traceparent": broken})
-    assert span.parent is None
-    assert (span.attributes or {})["encola.outcome"] == "completed"
-
-
-@pytest.mark.parametrize(
-    "header",
-    ["", "Root=1-5759e988-bd862e3fe1be46a994272793", "Root=1-x-y;Parent=z", "Self=1-2-3", ";;;=", "Root=" + "1" * 9999,
-     "Root=1-00000000-000000000000000000000000;Parent=0000000000000000"],
-)  # fmt: skip
-def test_a_header_of_xray_that_names_no_parent_is_none(header: str) -> None:
-    from encola.consumers.tracing import _of_xray
-
-    assert _of_xray(header) is None
 
 
 def test_a_message_without_room_goes_without_the_context_and_that_is_told_once(

@@ -23,6 +23,8 @@ from encola.engine.records import TEXT_LENGTH_MAX
 OUR_PREFIX = "encola."
 RECEIVES_ATTRIBUTE = "encola.receives"
 SENT_ATTRIBUTE = "encola.sent"
+TRACE_HEADER = "AWSTraceHeader"
+"""The one system attribute that a sender may give (Amazon SQS API reference, SendMessage)."""
 
 DELAY_SECONDS_MAX = 900
 """Of a message (Amazon SQS quotas)."""
@@ -68,7 +70,7 @@ def received(queue: str, message: Message, received_at: float) -> Received:
         received_at=received_at,
         group=system.get("MessageGroupId"),
         sequence=system.get("SequenceNumber"),
-        trace=system.get("AWSTraceHeader"),
+        trace=system.get(TRACE_HEADER),
         values=None if plain else values,
     )
 
@@ -136,6 +138,7 @@ def postponed(message: Incoming, seconds: float, now: int) -> SendEntry:
         message_body=message.body,
         delay_seconds=delay,
         message_attributes=_at_most(ATTRIBUTES_MAX, values),
+        message_system_attributes=_trace(message),
         message_group_id=message.group,
     )
 
@@ -153,6 +156,7 @@ def dead_letter(message: Incoming, reason: str, error: str, *, fifo: bool) -> Se
         id="",
         message_body=message.body,
         message_attributes=_at_most(ATTRIBUTES_MAX, values),
+        message_system_attributes=_trace(message),
         message_group_id=message.group,
         message_deduplication_id=message.message_id if fifo else None,
     )
@@ -169,6 +173,10 @@ def _values(message: Incoming) -> AttributeValues:
     if values is not None:
         return dict(values)
     return {name: AttributeValue(_STRING, value) for name, value in message.attributes.items()}
+
+
+def _trace(message: Incoming) -> AttributeValues | None:
+    return {TRACE_HEADER: AttributeValue(_STRING, message.trace)} if message.trace else None
 
 
 def _at_most(count: int, values: AttributeValues) -> AttributeValues:

@@ -57,6 +57,7 @@ class SendEntry(Shape):
     message_body: str
     delay_seconds: int | None = None
     message_attributes: AttributeValues | None = None
+    message_system_attributes: AttributeValues | None = None
     message_group_id: str | None = None
     message_deduplication_id: str | None = None
 
