@@ -66,11 +66,12 @@ class Hold:
 
 
 class LeaseKeeper:
-    """See the module."""
+    """See the module. Without ``messages`` somebody else keeps their leases, and only those of records are kept."""
 
-    def __init__(self, connection: Connection, lease: float) -> None:
+    def __init__(self, connection: Connection, lease: float, *, messages: bool = True) -> None:
         self._connection = connection
         self._lease = lease
+        self._messages = messages
         self._holds: set[Hold] = set()
         self._task: asyncio.Task[None] | None = None
         self._rounds: set[asyncio.Task[None]] = set()
@@ -107,7 +108,7 @@ class LeaseKeeper:
             await asyncio.sleep(pause)
             now = time.monotonic()
             for hold in self.holds:
-                if now >= hold.deadline and hold.stopped is None:
+                if self._messages and now >= hold.deadline and hold.stopped is None:
                     _log.warning("the lease of message %s ended: the service was not reached", hold.message.message_id)
                     hold.stop("lost")
             due = [hold for hold in self._holds if self._is_due(hold, now)]
@@ -136,7 +137,9 @@ class LeaseKeeper:
             hold.renewing = True
         asked_at = time.monotonic()
         try:
-            answers = await self._connection.transport.extend([hold.message for hold in holds], self._lease)
+            answers: Sequence[TransportError | None] = [None] * len(holds)
+            if self._messages:
+                answers = await self._connection.transport.extend([hold.message for hold in holds], self._lease)
             for hold, answer in zip(holds, answers, strict=True):
                 if answer is None:
                     hold.renewed_at, hold.deadline = asked_at, asked_at + hold.lease

@@ -10,11 +10,14 @@ and counts as done. Source: AWS Lambda developer guide, "Handling errors for an 
 """
 
 import asyncio
+import itertools
 import logging
 import random
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from encola.consumers.batches import BatchTask
 from encola.consumers.batching import BatchHandler, Item
@@ -22,12 +25,15 @@ from encola.consumers.connection import Connection
 from encola.consumers.execution import Executor
 from encola.consumers.follow import Follow
 from encola.consumers.gate import Gate
+from encola.consumers.jobstore import JobStoreError
 from encola.consumers.leases import Hold, LeaseKeeper
 from encola.consumers.options import WINDOW_DEFAULT
 from encola.consumers.resources import Resources
 from encola.consumers.runner import Runner
 from encola.consumers.slots import FreeTurn
-from encola.consumers.transport import Incoming, TransportError
+from encola.consumers.sqs import copies
+from encola.consumers.sqs.shapes import AttributeValue, Message
+from encola.consumers.transport import Incoming, RefusedError, TransportError
 
 if TYPE_CHECKING:
     from encola.consumers.app import App
@@ -36,8 +42,11 @@ CONCURRENCY_DEFAULT = 32
 REMAINING_DEFAULT = 900.0
 """Seconds: the longest that a Lambda function may run."""
 
-MARGIN_SECONDS = 1.0
-"""Before the function's time is over its jobs are stopped, so that they can be given back in order."""
+MARGIN_SECONDS_MAX = 3.0
+MARGIN_SHARE = 0.25
+"""So much before the function's time is over its jobs are stopped, so that they can be given back in order."""
+
+SOURCE = "aws:sqs"
 
 _log = logging.getLogger("encola.worker")
 
@@ -59,7 +68,8 @@ class LambdaHandler:
         remaining = REMAINING_DEFAULT
         tell = getattr(context, "get_remaining_time_in_millis", None)
         if tell is not None:
-            remaining = max(MARGIN_SECONDS, tell() / 1000 - MARGIN_SECONDS)
+            remaining = tell() / 1000
+            remaining -= min(MARGIN_SECONDS_MAX, remaining * MARGIN_SHARE)
         return await self._app.connected(lambda connection: self._with(connection, messages, remaining))
 
     async def _with(self, connection: Connection, messages: Sequence[Incoming], remaining: float) -> dict[str, Any]:
@@ -78,14 +88,16 @@ class _Function:
         self._executor, self._resources = Executor(), Resources()
         self._turns = asyncio.Semaphore(concurrency)
         prefix = app.record_key("")
-        self._gate = Gate(connection, prefix, REMAINING_DEFAULT)
+        self._gate = Gate(connection, prefix, app.lease)
         self._follow = Follow(connection, prefix, int(WINDOW_DEFAULT * 1000), app.middleware)
-        self._worker = f"lambda/{random.getrandbits(32):08x}"
+        self._name = f"lambda/{random.getrandbits(32):08x}"
+        self._numbers = itertools.count(1)
 
     async def invoke(self, messages: Sequence[Incoming], remaining: float) -> list[str]:
         """Works on one batch; answers the ids of the messages that are to come again, in their order."""
         settled = _Settled(self.connection)
-        keeper = LeaseKeeper(settled, remaining)
+        keeper = LeaseKeeper(settled, self._app.lease, messages=False)
+        worker = f"{self._name}/{next(self._numbers)}"  # claims of two invocations must not look the same
         runner = Runner(
             settled,
             self._executor,
@@ -93,48 +105,71 @@ class _Function:
             self._gate,
             self._follow,
             tasks=self._app.tasks,
-            lease=remaining,
-            worker=self._worker,
+            lease=self._app.lease,
+            worker=worker,
         )
-        holds = [keeper.hold(message) for message in messages]
-        lines = [self._line(runner, line) for line in _lines(holds)]
+        work = []
+        holds = []
+        for queue, some in _by_queue(messages).items():
+            task = self._app.batch_on(queue)
+            if task is not None:
+                handler = BatchHandler(task, settled, keeper, self._executor, self._resources, worker)
+                work.append(self._batch(task, handler, keeper, some, remaining))
+                continue
+            held = [keeper.hold(message) for message in some]
+            holds += held
+            work += [self._line(runner, keeper, line) for line in _lines(queue, held)]
+        keeper.start()
         stopper = asyncio.get_running_loop().call_later(remaining, _stop_all, holds)
         try:
-            await self._run_batches(settled, keeper, holds)
-            await asyncio.gather(*lines)
+            await asyncio.gather(*work)
         finally:
             stopper.cancel()
+            await keeper.close()
         return [message.message_id for message in messages if message.message_id not in settled.done]
 
-    async def _line(self, runner: Runner, holds: Sequence[Hold]) -> None:
-        """Messages of one group in order; behind one that failed, none is begun."""
+    async def _line(self, runner: Runner, keeper: LeaseKeeper, holds: Sequence[Hold]) -> None:
+        """Messages in order. Behind one that failed, none is begun: they go back, so that they come right behind it."""
+        over = True
         for hold in holds:
-            if isinstance(self._app.batch_on(hold.message.queue), BatchTask):
-                continue
             async with self._turns:
                 try:
-                    over = await runner.handle(hold, FreeTurn())
+                    if over and hold.stopped is None:
+                        over = await runner.handle(hold, FreeTurn())
+                    else:
+                        over = False
+                        await runner.give_back(hold)
                 except Exception:
                     _log.exception("message %s could not be handled, and comes again", hold.message.message_id)
                     over = False
-            if not over and len(holds) > 1:
-                return
+                finally:
+                    keeper.let_go(hold)
 
-    async def _run_batches(self, settled: "_Settled", keeper: LeaseKeeper, holds: Sequence[Hold]) -> None:
-        batches: dict[str, list[Incoming]] = {}
-        for hold in holds:
-            if self._app.batch_on(hold.message.queue) is not None:
-                batches.setdefault(hold.message.queue, []).append(hold.message)
-        for queue, messages in batches.items():
-            task = self._app.batch_on(queue)
-            if task is None:
-                continue
-            handler = BatchHandler(task, settled, keeper, self._executor, self._resources, self._worker)
-            items: list[Item] = []
-            for message in messages:
-                await handler.read(message, items)
-            await self._gate.pace(task, len(items))
-            await handler.run(items)
+    async def _batch(
+        self,
+        task: BatchTask,
+        handler: BatchHandler,
+        keeper: LeaseKeeper,
+        messages: Sequence[Incoming],
+        remaining: float,
+    ) -> None:
+        """All items in one call. They go back when the time is over, and when their rate cannot be asked for."""
+        items: list[Item] = []
+        try:
+            async with asyncio.timeout(remaining) as limit:
+                for message in messages:
+                    await handler.read(message, items)
+                await self._gate.pace(task, len(items))
+                await handler.run(items)
+            return
+        except JobStoreError as error:
+            _log.warning("a batch of %s waits for its rate in vain, and comes again: %s", task.name, error)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            _log.warning("a batch of %s was stopped: the function's time is over", task.name)
+        unsettled = set(keeper.holds)
+        await asyncio.gather(*(handler.give_back(item) for item in items if item.hold in unsettled))
 
 
 class _Settled(Connection):
@@ -159,57 +194,79 @@ class _Settled(Connection):
             _log.info("message %s comes again when its visibility timeout is over: %s", message.message_id, error)
 
     async def release(self, message: Incoming, delay: float) -> None:
-        await self.retry(message, delay)
+        """As if it had not been delivered, if the function may do that. Raises TransportError."""
+        try:
+            await self._real.release(message, delay)
+        except RefusedError:
+            await self.retry(message, delay)
+            return
+        if not (self.transport.is_encola or message.queue.endswith(".fifo")):
+            self.done.add(message.message_id)  # a copy comes in its place
 
     async def reject(self, message: Incoming, reason: str, error: str) -> None:
         await self._real.reject(message, reason, error)
         self.done.add(message.message_id)
 
 
+# The event ------------------------------------------------------------------------------------------
+
+
+class _Value(msgspec.Struct, rename="camel"):
+    data_type: str
+    string_value: str | None = None
+    binary_value: bytes | None = None
+
+
+class _Record(msgspec.Struct, rename="camel"):
+    message_id: str
+    receipt_handle: str
+    body: str
+    attributes: dict[str, str]
+    event_source: str
+    queue: str = msgspec.field(name="eventSourceARN")
+    message_attributes: dict[str, _Value] | None = None
+
+
+class _Event(msgspec.Struct):
+    records: list[_Record] = msgspec.field(name="Records")
+
+
 def messages_of(event: Mapping[str, Any]) -> list[Incoming]:
     """The messages of a Lambda event from SQS. Raises ValueError."""
-    records = event.get("Records") if isinstance(event, Mapping) else None
-    if not isinstance(records, list):
-        raise ValueError("the event has no Records: this handler is for messages from SQS")
     received_at = time.monotonic()
     try:
+        records = msgspec.convert(event, _Event).records
         return [_message(record, received_at) for record in records]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"the event is none of SQS: {error!r}") from None
+    except (msgspec.ValidationError, KeyError) as error:
+        raise ValueError(f"this handler is for messages from SQS, and the event is none of SQS: {error}") from None
 
 
-def _message(record: Mapping[str, Any], received_at: float) -> Incoming:
-    attributes = record["attributes"]
-    given = record.get("messageAttributes") or {}
-    return Incoming(
-        queue=record["eventSourceARN"].rpartition(":")[2],
-        message_id=record["messageId"],
-        receipt=record["receiptHandle"],
-        body=record["body"],
-        attributes={name: one["stringValue"] for name, one in given.items() if one.get("stringValue") is not None},
-        receives=int(attributes["ApproximateReceiveCount"]),
-        sent_at=int(attributes["SentTimestamp"]),
-        received_at=received_at,
-        group=attributes.get("MessageGroupId"),
-        sequence=attributes.get("SequenceNumber"),
-        trace=attributes.get("AWSTraceHeader"),
-    )
+def _message(record: _Record, received_at: float) -> Incoming:
+    if record.event_source != SOURCE:
+        raise ValueError(f"this handler is for messages from SQS, not from {record.event_source[:100]}")
+    for name in ("ApproximateReceiveCount", "SentTimestamp"):
+        int(record.attributes[name])
+    given = (record.message_attributes or {}).items()
+    values = {name: AttributeValue(one.data_type, one.string_value, one.binary_value) for name, one in given}
+    message = Message(record.message_id, record.receipt_handle, record.body, record.attributes, values)
+    return copies.received(record.queue.rpartition(":")[2], message, received_at)
 
 
-def _lines(holds: Sequence[Hold]) -> list[list[Hold]]:
+def _by_queue(messages: Sequence[Incoming]) -> dict[str, list[Incoming]]:
+    found: dict[str, list[Incoming]] = {}
+    for message in messages:
+        found.setdefault(message.queue, []).append(message)
+    return found
+
+
+def _lines(queue: str, holds: Sequence[Hold]) -> Sequence[Sequence[Hold]]:
     """What must go in order: on FIFO queues the messages of one group; others are each a line of its own."""
-    groups: dict[tuple[str, str], list[Hold]] = {}
-    lines: list[list[Hold]] = []
+    if not queue.endswith(".fifo"):
+        return [[hold] for hold in holds]
+    groups: dict[str, list[Hold]] = {}
     for hold in holds:
-        message = hold.message
-        if not message.queue.endswith(".fifo"):
-            lines.append([hold])
-            continue
-        key = (message.queue, message.group or "")
-        if key not in groups:
-            lines.append(groups.setdefault(key, []))
-        groups[key].append(hold)
-    return lines
+        groups.setdefault(hold.message.group or "", []).append(hold)
+    return list(groups.values())
 
 
 def _stop_all(holds: Sequence[Hold]) -> None:
