@@ -10,55 +10,16 @@ from typing import Annotated, Any
 import pytest
 
 import encola
-from encola.consumers import gate, pushed
+from encola.consumers import gate
 from encola.consumers.message import OTHER_VERSION
 from encola.protocols.aws.credentials import Credential
 from encola.testing import EncolaServer
 
-from .bench import Queues, wait_until
+from ..bench import Queues, wait_until
 from .pushing import Context, Pusher, event_of
 
 AT_ONCE = encola.Backoff(base=0.0)
 SECONDS_MAX = 30.0
-SAMPLE = {
-    "messageId": "059f36b4-87a3-44ab-83d2-661975830a7d",
-    "receiptHandle": "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a...",
-    "body": "Test message.",
-    "attributes": {
-        "ApproximateReceiveCount": "1",
-        "SentTimestamp": "1545082649183",
-        "SenderId": "AIDAIENQZJOLO23YVJ4VO",
-        "ApproximateFirstReceiveTimestamp": "1545082649185",
-    },
-    "messageAttributes": {},
-    "md5OfBody": "e4e68fb7bd0e697a0ae8f1bb342846b3",
-    "eventSource": "aws:sqs",
-    "eventSourceARN": "arn:aws:sqs:us-east-2:123456789012:my-queue",
-    "awsRegion": "us-east-2",
-}
-
-
-@pytest.fixture
-def make_queue(queues: Queues) -> Callable[[str], str]:
-    """Makes a queue with a dead-letter queue, as an operator does before there are workers."""
-
-    def make(name: str) -> str:
-        fifo = {"FifoQueue": "true"} if name.endswith(".fifo") else {}
-        dead = name.replace(".fifo", "") + "-dead" + (".fifo" if fifo else "")
-        queues.sqs.create_queue(QueueName=dead, Attributes=fifo)
-        arn = f"arn:aws:sqs:us-east-1:000000000000:{dead}"
-        policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 100})
-        queues.sqs.create_queue(QueueName=name, Attributes={"RedrivePolicy": policy, **fifo})
-        return name
-
-    return make
-
-
-@pytest.fixture
-def pusher(app: encola.App, queues: Queues, queue: str, make_queue: Callable[[str], str]) -> Pusher:
-    """Of the test's queue to the test's application."""
-    make_queue(queue)
-    return Pusher(queues, queue, app.lambda_handler())
 
 
 # One batch -------------------------------------------------------------------------------------------
@@ -242,17 +203,6 @@ def test_those_that_had_no_turn_before_the_time_was_over_are_given_back_uncounte
     assert len(begun) == 1
     messages = pusher.receive(seconds=5)
     assert [message["Attributes"]["ApproximateReceiveCount"] for message in messages] == ["1"] * 4
-
-
-def test_a_batch_that_the_time_ran_out_for_is_given_back_uncounted(app: encola.App, queue: str, pusher: Pusher) -> None:
-    @app.batch(queue=queue)
-    async def endless(numbers: list[int]) -> None:
-        await asyncio.Event().wait()
-
-    endless.send_many([(n,) for n in range(3)])
-    assert len(pusher.push(lease=3600, context=Context(1.0)).failed) == 3
-    messages = pusher.receive(seconds=5)
-    assert [message["Attributes"]["ApproximateReceiveCount"] for message in messages] == ["1"] * 3
 
 
 def test_progress_is_kept_and_a_cancelled_job_ends_while_a_function_runs_it(
@@ -478,117 +428,3 @@ def test_chains_and_groups_go_on_from_invocation_to_invocation(app: encola.App, 
         assert pusher.push().failed == []
     assert chain.result(SECONDS_MAX) == 8
     assert group.result(SECONDS_MAX) == 12
-
-
-# Batch tasks -----------------------------------------------------------------------------------------
-
-
-def test_a_batch_task_gets_all_of_an_event_at_once_and_names_its_failures(
-    app: encola.App, queue: str, pusher: Pusher, queues: Queues
-) -> None:
-    calls: list[list[int]] = []
-
-    @app.batch(queue=queue, backoff=AT_ONCE)
-    def write(numbers: list[int]) -> list[int]:
-        calls.append(sorted(numbers))
-        return [n for n in numbers if n == 3] if len(calls) == 1 else []
-
-    write.send_many([(n,) for n in range(5)])
-    queues.send(queue, "not JSON")
-    result = pusher.push(lease=3600)
-    assert (len(result.ids), len(result.failed)) == (6, 1)
-    assert queues.dead(queue)[0] == "bad-message"
-    assert pusher.push().failed == []
-    assert calls == [[0, 1, 2, 3, 4], [3]]
-    assert queues.held(queue) == 0
-
-
-def test_a_batch_that_fails_for_good_is_halved_until_the_culprit_is_found(
-    app: encola.App, queue: str, pusher: Pusher, queues: Queues
-) -> None:
-    written: list[int] = []
-
-    @app.batch(queue=queue, retries=0)
-    def write(numbers: list[int]) -> None:
-        if 3 in numbers:
-            raise RuntimeError("3 is no number")
-        written.extend(numbers)
-
-    write.send_many([(n,) for n in range(5)])
-    assert pusher.push().failed == []
-    assert sorted(written) == [0, 1, 2, 4]
-    assert queues.dead(queue) == ("retries-exhausted", "RuntimeError: 3 is no number")
-
-
-def test_a_batch_whose_rate_cannot_be_asked_for_comes_again(
-    app: encola.App, queue: str, pusher: Pusher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    @app.batch(queue=queue, rate="1000/s")
-    def write(numbers: list[int]) -> None: ...
-
-    async def fail(*_: Any) -> None:
-        raise pushed.JobStoreError("the store is away")
-
-    monkeypatch.setattr(pushed.Gate, "pace", fail)
-    write.send_many([(1,), (2,)])
-    assert len(pusher.push(lease=3600).failed) == 2
-    monkeypatch.undo()
-    messages = pusher.receive(seconds=5)
-    assert [message["Attributes"]["ApproximateReceiveCount"] for message in messages] == ["1", "1"]
-
-
-# Events ----------------------------------------------------------------------------------------------
-
-
-def test_the_documented_event_is_read() -> None:
-    record = SAMPLE | {
-        "messageAttributes": {
-            "text": {
-                "stringValue": "a",
-                "stringListValues": [],
-                "binaryListValues": [],
-                "dataType": "String",
-            },
-            "bytes": {"binaryValue": "AP8=", "stringListValues": [], "binaryListValues": [], "dataType": "Binary"},
-        }
-    }
-    (message,) = pushed.messages_of({"Records": [record]})
-    assert (message.queue, message.body, message.receives) == ("my-queue", "Test message.", 1)
-    assert message.attributes == {"text": "a"}
-    assert message.values["bytes"].binary_value == b"\x00\xff"  # type: ignore[attr-defined]
-
-
-def test_a_copy_of_a_worker_that_is_pushed_knows_how_often_it_was_received() -> None:
-    values = {"encola.receives": "4", "encola.sent": "1545000000000"}
-    attributes = {name: {"stringValue": value, "dataType": "String"} for name, value in values.items()}
-    (message,) = pushed.messages_of({"Records": [SAMPLE | {"messageAttributes": attributes}]})
-    assert (message.receives, message.sent_at) == (5, 1545000000000)
-
-
-def test_an_event_without_records_has_no_failures(app: encola.App) -> None:
-    assert app.lambda_handler()({"Records": []}) == {"batchItemFailures": []}
-
-
-@pytest.mark.parametrize(
-    "event",
-    [
-        None,
-        [],
-        "text",
-        {},
-        {"Records": None},
-        {"Records": [None]},
-        {"Records": [{}]},
-        {"version": "2.0", "routeKey": "$default", "body": "an HTTP request"},
-        {"Records": [SAMPLE | {"eventSource": "aws:sns"}]},
-        {"Records": [SAMPLE | {"attributes": {}}]},
-        {"Records": [SAMPLE | {"attributes": {"ApproximateReceiveCount": "many", "SentTimestamp": "1"}}]},
-        {"Records": [SAMPLE | {"body": 7}]},
-        {"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": "b"}}}]},
-        {"Records": [{"EventSource": "aws:sns", "Sns": {"Message": "m"}}]},
-        {"Records": [{"eventSource": "aws:kinesis", "kinesis": {"data": "AA=="}, "eventSourceARN": "arn"}]},
-    ],
-)
-def test_an_event_that_is_none_of_sqs_is_refused(app: encola.App, event: Any) -> None:
-    with pytest.raises(ValueError, match=r"messages from SQS|invalid literal"):
-        app.lambda_handler()(event)

@@ -7,7 +7,7 @@ import base64
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .bench import Queues
+from ..bench import Queues
 
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
