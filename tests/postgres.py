@@ -10,8 +10,11 @@ import socket
 import subprocess
 import tempfile
 import time
+import uuid
 from pathlib import Path
 from typing import Any
+
+import psycopg
 
 START_SECONDS_MAX = 30
 SETTINGS = ("fsync=on", "max_connections=100", "listen_addresses=127.0.0.1", "unix_socket_directories=")
@@ -68,6 +71,13 @@ class PostgresServer:
         while subprocess.run(ready).returncode != 0:
             assert time.monotonic() < deadline, "PostgreSQL does not start"
             time.sleep(0.05)
+
+    def new_database(self) -> str:
+        """Makes an empty database; how to connect to it."""
+        name = f"test_{uuid.uuid4().hex[:8]}"
+        with psycopg.connect(self.conninfo, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return self.conninfo.replace("dbname=postgres", f"dbname={name}")
 
     def stop(self) -> None:
         """The quick way: connections end, nothing is lost."""

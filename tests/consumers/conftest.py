@@ -11,6 +11,7 @@ import pytest
 import encola
 from encola.testing import EncolaServer
 
+from ..postgres import PostgresServer, programs
 from .bench import Queues, WorkProcess
 
 _numbers = itertools.count(1)
@@ -82,3 +83,15 @@ def work(house: EncolaServer, tmp_path: Path) -> Iterator[Callable[..., WorkProc
     yield start
     for process in started:
         process.kill()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    if programs() is None:
+        if os.environ.get("CI"):
+            pytest.fail("PostgreSQL is not installed, and this is CI")
+        pytest.skip("PostgreSQL is not installed")
+    server = PostgresServer().start()
+    yield server
+    server.stop()
+    server.remove()

@@ -42,6 +42,7 @@ Item = TypeVar("Item")
 DEFAULT_SERVER = "http://127.0.0.1:9324"
 AWS = "aws"
 LEASE_DEFAULT = 60.0
+NULL = msgspec.Raw(b"null")
 SENT_TOGETHER_MAX = 1000
 """Messages of one ``send_many`` that are under way at once."""
 
@@ -244,8 +245,10 @@ class App:
         return int((settings.window if settings else WINDOW_DEFAULT) * 1000)
 
     def result_of(self, task: str, result: msgspec.Raw) -> Any:
-        """A stored result as its task's annotation says, or as JSON has it."""
+        """A stored result as its task's annotation says, or as JSON has it; None of a job that was done before."""
         known = self.tasks.get(task)
+        if result == NULL:
+            return None
         if known is None or known.returns in (Any, None):
             return msgspec.json.decode(result)
         hints = typing.get_type_hints(known.function)

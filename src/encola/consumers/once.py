@@ -8,15 +8,19 @@ The row (an *inbox* row) and the effect are committed together or not at all. A 
 AlreadyDone before it does anything; two at the same time meet on the row's primary key, where the second waits for the
 first. Nothing is committed or rolled back here: the transaction is the user's.
 
-Any DB-API 2.0 connection will do (sqlite3, psycopg, psycopg2, ...), SQLAlchemy's Connection and Session, and with
-``async with`` psycopg's AsyncConnection, asyncpg and aiosqlite.
+The database is PostgreSQL or SQLite. Its connection is one of sqlite3, psycopg, psycopg2 or another DB-API 2.0 driver,
+or SQLAlchemy's Connection or Session; with ``async with`` psycopg's AsyncConnection, one of asyncpg or aiosqlite, or
+SQLAlchemy's AsyncConnection or AsyncSession.
+
+On PostgreSQL under REPEATABLE READ or SERIALIZABLE the second of two does not learn that the first was faster: its
+statement fails with the driver's serialization error, the task is tried again, and then it does.
 """
 
 import time
 from types import TracebackType
 from typing import Any
 
-from encola.consumers.dbapi import NO_TRANSACTION, execute, is_sqlalchemy, paramstyle, refuse_autocommit, with_marks
+from encola.consumers.dbapi import execute, insert, is_async, is_sqlalchemy, refuse_async, refuse_autocommit
 from encola.consumers.errors import AlreadyDone, ConfigurationError
 
 TABLE = "encola_inbox"
@@ -53,10 +57,7 @@ class Mark:
         self._values = (scope, key, int(time.time() * 1000))
 
     def __enter__(self) -> None:
-        if not is_sqlalchemy(self._connection):
-            refuse_autocommit(self._connection)
-        count, _ = execute(self._connection, _INSERT, self._values)
-        self._judge(count)
+        self._judge(_mark(self._connection, self._values))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -65,16 +66,11 @@ class Mark:
 
     async def __aenter__(self) -> None:
         connection = self._connection
-        if hasattr(connection, "fetchrow"):  # asyncpg
-            if not connection.is_in_transaction():
-                raise ConfigurationError(NO_TRANSACTION)
-            status: str = await connection.execute(with_marks(_INSERT, "asyncpg", 3), *self._values)
-            self._judge(int(status.rpartition(" ")[2]))
+        if is_async(connection) and is_sqlalchemy(connection):
+            self._judge(await connection.run_sync(_mark, self._values))
             return
         refuse_autocommit(connection)
-        cursor = await connection.execute(with_marks(_INSERT, paramstyle(connection), 3), self._values)
-        self._judge(cursor.rowcount)
-        await cursor.close()
+        self._judge(await insert(connection, _INSERT, self._values))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -82,8 +78,16 @@ class Mark:
         """As ``__exit__``."""
 
     def _judge(self, count: int) -> None:
-        if count != 1:
+        if count == 0:
             raise AlreadyDone(f"{self._values[1]} was done before")
+        if count != 1:  # to guess would be to lose an effect, or to double it
+            raise ConfigurationError(f"the database's driver does not tell how many rows an INSERT made ({count})")
+
+
+def _mark(connection: Any, values: tuple[str, str, int]) -> int:
+    refuse_async(connection)
+    refuse_autocommit(connection)
+    return execute(connection, _INSERT, values)[0]
 
 
 def create_table(connection: Any) -> None:

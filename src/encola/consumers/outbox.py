@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from encola.consumers.connection import Connection
-from encola.consumers.dbapi import execute, is_sqlalchemy, paramstyle, refuse_autocommit
+from encola.consumers.dbapi import execute, paramstyle, refuse_async, refuse_autocommit
 from encola.consumers.job import Job
 from encola.consumers.options import SendOptions
 from encola.consumers.task import Task
@@ -46,7 +46,7 @@ _log = logging.getLogger("encola.relay")
 
 def ddl(connection: Any) -> tuple[str, str]:
     """The statements that make the tables, for migrations."""
-    sqlite = not is_sqlalchemy(connection) and paramstyle(connection) == "qmark"
+    sqlite = paramstyle(connection) == "qmark"
     number = "INTEGER PRIMARY KEY AUTOINCREMENT" if sqlite else "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
     return (
         f"CREATE TABLE IF NOT EXISTS {TABLE} (id {number}, queue VARCHAR(100) NOT NULL,"
@@ -75,8 +75,8 @@ class Outbox:
 
     def send_with(self, options: SendOptions, task: Task[Any, Result], *args: Any, **kwargs: Any) -> Job[Result]:
         """As ``send``, with options; a delay counts from now."""
-        if not is_sqlalchemy(self._connection):
-            refuse_autocommit(self._connection)
+        refuse_async(self._connection)
+        refuse_autocommit(self._connection)
         prepared = task.prepare(args, kwargs, options)
         message = prepared.message
         due_at = int((time.time() + message.delay) * 1000) if message.delay else 0

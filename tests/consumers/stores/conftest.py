@@ -1,13 +1,11 @@
 """Every store of records, open and empty, one test after the other."""
 
-import os
 import re
 import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,24 +15,11 @@ from encola.consumers.stores.memory import MemoryJobStore
 from encola.consumers.stores.postgres import PostgresJobStore
 from encola.consumers.stores.sqlite import SqliteJobStore
 from encola.testing import EncolaServer
-from tests.postgres import PostgresServer, programs
 
 KINDS = ("memory", "sqlite", "server", "postgres", "dynamodb")
 
 Make = Callable[[], JobStore]
 """Makes another store over the same records, as another process would."""
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    if programs() is None:
-        if os.environ.get("CI"):
-            pytest.fail("PostgreSQL is not installed, and this is CI")
-        pytest.skip("PostgreSQL is not installed")
-    server = PostgresServer().start()
-    yield server
-    server.stop()
-    server.remove()
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +51,7 @@ async def make(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyte
     if kind == "sqlite":
         return lambda: SqliteJobStore(tmp_path / "jobs.db")
     if kind == "postgres":
-        conninfo = await _database(request.getfixturevalue("postgres"))
+        conninfo = request.getfixturevalue("postgres").new_database()
         return lambda: PostgresJobStore(conninfo)
     if kind == "server":
         server: EncolaServer = request.getfixturevalue("encola")
@@ -84,16 +69,6 @@ async def make(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyte
     await first.create_table()
     await first.close()
     return lambda: DynamoDbJobStore(table, endpoint=endpoint, region="us-east-1")
-
-
-async def _database(server: PostgresServer) -> str:
-    import psycopg
-
-    name = f"test_{uuid.uuid4().hex[:8]}"
-    connection: Any = await psycopg.AsyncConnection.connect(server.conninfo, autocommit=True)
-    await connection.execute(f"CREATE DATABASE {name}")
-    await connection.close()
-    return server.conninfo.replace("dbname=postgres", f"dbname={name}")
 
 
 @pytest.fixture

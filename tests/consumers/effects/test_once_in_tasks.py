@@ -1,0 +1,93 @@
+"""Effects once as tasks use it: what the runtime makes of AlreadyDone, and of errors of the database."""
+
+import threading
+
+import psycopg
+import pytest
+
+import encola
+
+from ..bench import Queues, working
+from .conftest import Place
+from .test_once import effect
+
+AT_ONCE = encola.Backoff(base=0.0)
+SECONDS_MAX = 30.0
+
+
+async def test_a_task_that_was_done_before_completes(
+    app: encola.App, queue: str, sqlite: Place, queues: Queues
+) -> None:
+    """Its worker had died after the commit, before it could tell."""
+
+    @app.task(queue=queue)
+    def invoice(number: int) -> str:
+        with sqlite.connected() as connection:
+            with app.once(connection, f"invoice/{number}"):
+                effect(connection, f"invoice {number}")
+            connection.commit()
+        return "made"
+
+    with sqlite.connected() as connection:
+        with app.once(connection, "invoice/7"):
+            effect(connection, "invoice 7")
+        connection.commit()
+    async with working(app):
+        done, new = await invoice.asend(7), await invoice.asend(8)
+        assert await done.aresult(SECONDS_MAX) is None
+        assert await new.aresult(SECONDS_MAX) == "made"
+    assert await done.aerrors() == ()
+    assert queues.held(queue) == 0
+    assert sqlite.effects() == ["invoice 7", "invoice 8"]
+
+
+async def test_a_task_that_fails_after_the_mark_is_tried_again_and_its_effect_is_there_once(
+    app: encola.App, queue: str, sqlite: Place
+) -> None:
+    attempts = []
+
+    @app.task(queue=queue, backoff=AT_ONCE)
+    def invoice(number: int) -> str:
+        attempts.append(number)
+        with sqlite.connected() as connection, connection:
+            with app.once(connection, f"invoice/{number}"):
+                effect(connection, f"invoice {number}")
+            if len(attempts) < 3:
+                raise RuntimeError("before the commit")
+        return "made"
+
+    async with working(app):
+        job = await invoice.asend(1)
+        assert await job.aresult(SECONDS_MAX) == "made"
+    assert attempts == [1, 1, 1]
+    assert sqlite.effects() == ["invoice 1"]
+
+
+@pytest.mark.parametrize("level", [psycopg.IsolationLevel.REPEATABLE_READ, psycopg.IsolationLevel.SERIALIZABLE])
+async def test_a_serialization_failure_is_tried_again_and_the_effect_is_there_once(
+    app: encola.App, queue: str, postgresql: Place, conninfo: str, level: psycopg.IsolationLevel
+) -> None:
+    """Two jobs with one effect see the database as it was before either: the second to mark it must fail, and learn."""
+    both = threading.Barrier(2)
+    began: list[str] = []
+
+    @app.task(queue=queue, backoff=AT_ONCE)
+    def invoice(name: str) -> str:
+        first = name not in began
+        began.append(name)
+        with psycopg.connect(conninfo) as connection:
+            connection.isolation_level = level
+            connection.execute("SELECT count(*) FROM effect")  # from here on it sees no later commit
+            if first:
+                both.wait(SECONDS_MAX)
+            with app.once(connection, "invoice/1"):
+                effect(connection, "invoice 1")
+        return "made"
+
+    async with working(app):
+        jobs = [await invoice.asend(name) for name in ("a", "b")]
+        results = [await job.aresult(SECONDS_MAX) for job in jobs]
+    assert sorted(results, key=str) == [None, "made"]
+    errors = [error.type for job in jobs for error in await job.aerrors()]
+    assert errors == ["SerializationFailure"]
+    assert postgresql.effects() == ["invoice 1"]
