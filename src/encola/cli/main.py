@@ -5,7 +5,22 @@ from typing import Annotated
 import typer
 
 from encola import __version__
-from encola.cli import backup, check, config, jobs, peek, purge, queues, receive, redrive, send, serve, top, work
+from encola.cli import (
+    backup,
+    check,
+    config,
+    jobs,
+    outbox,
+    peek,
+    purge,
+    queues,
+    receive,
+    redrive,
+    send,
+    serve,
+    top,
+    work,
+)
 
 app = typer.Typer(
     name="encola",
@@ -47,6 +62,7 @@ app.command(rich_help_panel=_QUEUES)(purge.purge)
 app.command(rich_help_panel=_QUEUES)(redrive.redrive)
 app.command(rich_help_panel=_QUEUES)(top.top)
 app.command(rich_help_panel=_CONSUMERS)(work.work)
+app.command(rich_help_panel=_CONSUMERS)(outbox.outbox)
 app.add_typer(jobs.app, name="jobs", rich_help_panel=_CONSUMERS)
 
 

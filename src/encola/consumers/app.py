@@ -284,15 +284,18 @@ class App:
         return Outbox(self, connection)
 
     async def relay(self, connect: Callable[[], Any]) -> None:
-        """Sends what outboxes hold, until it is cancelled. ``connect`` opens a DB-API connection. See ``outbox``."""
-        from encola.consumers.outbox import Relay
+        """Sends what outboxes hold, until it is cancelled. ``connect`` opens a DB-API connection. See ``outbox``.
 
-        connection = self.connect()
-        await connection.open()
+        Raises TransportError if the service is not there at the start, ConfigurationError.
+        """
+        from encola.consumers.relay import Relay
+
+        transport = self.connect().transport
+        await transport.open()
         try:
-            await Relay(connect, connection).run()
+            await Relay(connect, transport).run()
         finally:
-            await connection.close()
+            await transport.close()
 
     # Reaching the service -----------------------------------------------------------------------------
 

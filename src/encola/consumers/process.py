@@ -65,6 +65,15 @@ def begin_logging(*, verbose: bool) -> None:
 
 def load_app(path: str) -> App:
     """The application that ``module:name`` names. Raises ConfigurationError."""
+    found = load_named(path, "app")
+    if not isinstance(found, App):
+        module_name, _, name = path.partition(":")
+        raise ConfigurationError(f"{module_name} has no encola.App called {name or 'app'}")
+    return found
+
+
+def load_named(path: str, default: str) -> Any:
+    """What ``module:name`` names, or None; ``default`` is the name that need not be said. Raises ConfigurationError."""
     module_name, _, name = path.partition(":")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
@@ -74,10 +83,7 @@ def load_app(path: str) -> App:
         if error.name is None or not module_name.startswith(error.name):
             raise  # a mistake within the module: its traceback is what helps
         raise ConfigurationError(f"there is no module {module_name} (looked from {os.getcwd()})") from None
-    found: Any = getattr(module, name or "app", None)
-    if not isinstance(found, App):
-        raise ConfigurationError(f"{module_name} has no encola.App called {name or 'app'}")
-    return found
+    return getattr(module, name or default, None)
 
 
 def run(options: WorkOptions) -> int:
