@@ -35,6 +35,7 @@ def work(
         os.environ["ENCOLA_ENDPOINT"] = endpoint
     if status_port is not None and processes > 1:
         raise typer.BadParameter("several processes cannot share one --status-port")
+    several = processes > 1 or reload or max_jobs is not None or max_memory is not None  # at least one after the other
     options = WorkOptions(
         app=app,
         queues=tuple(queue or ()),
@@ -44,9 +45,10 @@ def work(
         max_memory=max_memory,
         status_port=status_port,
         verbose=verbose,
+        supervisor=os.getpid() if several else None,
     )
     command = command_of(options)
-    if processes == 1 and not reload and max_jobs is None and max_memory is None:
+    if not several:
         os.execv(command[0], command)  # noqa: S606 - in place: a worker needs nothing of the command line's libraries
     from encola.consumers.supervisor import Supervisor
 

@@ -5,6 +5,7 @@ time, up to ``POLLS_MAX``; a poll that was not full is the last of its kind.
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -85,14 +86,17 @@ class Fetcher:
                 await asyncio.sleep(SETTLE_SECONDS)
                 count = await self._slots.take(self._share if first else self._transport.batch_max)
             messages: Sequence[Incoming] = ()
+            failed: Exception | None = None
             try:
                 messages = await self._receive(count, self._wait if first else 0)
                 self._failures = 0
                 self._polled()
-            except TransportError as error:
-                await self._pause(error)
+            except Exception as error:  # whatever it is: a worker that stopped to poll would look alive
+                failed = error
             finally:
                 self._slots.give_back(count - len(messages))
+            if failed is not None:
+                await self._pause(failed)
             if messages:
                 self._deliver(messages)
             full = len(messages) >= count
@@ -120,25 +124,33 @@ class Fetcher:
                 lanes[self._rounds % len(lanes)], count, LANE_WAIT_SECONDS, self._lease
             )
         polls = [asyncio.ensure_future(self._transport.receive(lane, share, wait, self._lease)) for lane in lanes]
+        ended = False
         try:
             await asyncio.wait(polls, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for poll in polls:
-                poll.cancel()  # what is not done yet gives back what it was about to get
-            answers = await asyncio.gather(*polls, return_exceptions=True)
+        except asyncio.CancelledError:
+            ended = True
+        for poll in polls:
+            poll.cancel()  # what is not done yet gives back what it was about to get
+        answers = await asyncio.gather(*polls, return_exceptions=True)
         messages = [message for answer in answers if not isinstance(answer, BaseException) for message in answer]
+        if ended:
+            if messages:
+                with contextlib.suppress(TransportError):
+                    await self._transport.release([(message, 0.0) for message in messages])
+            raise asyncio.CancelledError
         if not messages:
             for answer in answers:
                 if isinstance(answer, TransportError):
                     raise answer
         return messages
 
-    async def _pause(self, error: TransportError) -> None:
+    async def _pause(self, error: Exception) -> None:
         """After a failure: longer and longer, with jitter, and one line in the log for the first and each tenth."""
         self._failures += 1
         if self._failures == 1 or self._failures % 10 == 0:
             what = "is missing" if isinstance(error, NoQueueError) else "could not be polled"
-            _log.warning("the queue %s %s, trying again: %s", self._queue.name, what, error)
+            unforeseen = None if isinstance(error, TransportError) else error
+            _log.warning("the queue %s %s, trying again: %s", self._queue.name, what, error, exc_info=unforeseen)
         longest = min(PAUSE_SECONDS_MAX, PAUSE_SECONDS_MIN * 2 ** min(self._failures, 10))
         await asyncio.sleep(random.uniform(PAUSE_SECONDS_MIN, longest))  # noqa: S311 - to spread, not to be secret
 

@@ -124,7 +124,8 @@ class LeaseKeeper:
                     self._begin(self._renew_record(hold))
 
     def _is_due(self, hold: Hold, now: float) -> bool:
-        return not hold.renewing and hold.stopped is None and now - hold.renewed_at >= hold.lease * RENEWED_AFTER
+        kept = hold.stopped in (None, "shutdown")  # what will be given back is ours until then
+        return kept and not hold.renewing and now - hold.renewed_at >= hold.lease * RENEWED_AFTER
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -31,7 +31,7 @@ EXIT_RENEW = 75
 """EX_TEMPFAIL: start me again."""
 
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
-MEMORY_LOOK_SECONDS = 1.0
+LOOK_SECONDS = 1.0
 START_SECONDS_MAX = 10.0
 """Between two tries to reach the service at the start."""
 
@@ -39,7 +39,11 @@ _log = logging.getLogger("encola.worker")
 
 
 class WorkOptions(msgspec.Struct, kw_only=True, frozen=True):
-    """What ``encola work`` was told. ``max_memory`` is in MiB; ``status_port`` 0 takes a free one."""
+    """What ``encola work`` was told. ``max_memory`` is in MiB; ``status_port`` 0 takes a free one.
+
+    A process with a ``supervisor`` (its pid) is told to end by that alone: Ctrl-C in a terminal goes to both of them,
+    and must not count twice.
+    """
 
     app: str
     queues: tuple[str, ...] = ()
@@ -49,6 +53,7 @@ class WorkOptions(msgspec.Struct, kw_only=True, frozen=True):
     max_memory: int | None = None
     status_port: int | None = None
     verbose: bool = False
+    supervisor: int | None = None
 
 
 def command_of(options: WorkOptions) -> list[str]:
@@ -77,10 +82,12 @@ def load_named(path: str, default: str) -> Any:
     module_name, _, name = path.partition(":")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
+    if not module_name or module_name.startswith("."):
+        raise ConfigurationError(f"{path!r} names no module: write it as module:{default}")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        if error.name is None or not module_name.startswith(error.name):
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise  # a mistake within the module: its traceback is what helps
         raise ConfigurationError(f"there is no module {module_name} (looked from {os.getcwd()})") from None
     return getattr(module, name or default, None)
@@ -92,6 +99,10 @@ def run(options: WorkOptions) -> int:
 
     try:
         app = load_app(options.app)
+    except ConfigurationError as error:
+        _log.critical("%s", error)
+        return EXIT_CONFIGURATION
+    try:
         worker = Worker(
             app,
             queues=options.queues or None,
@@ -121,9 +132,11 @@ class _Process:
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_signal)
+        loop.add_signal_handler(signal.SIGTERM, self._on_signal)
+        loop.add_signal_handler(signal.SIGINT, self._on_signal if self._options.supervisor is None else _ignore)
         helpers = [loop.create_task(self._watch_memory())] if self._options.max_memory else []
+        if self._options.supervisor is not None:
+            helpers.append(loop.create_task(self._watch_supervisor()))
         status = await self._open_status()
         try:
             await self._begin()
@@ -138,7 +151,7 @@ class _Process:
     async def _begin(self) -> None:
         """A service that is not there yet is waited for: workers and server may be started in any order."""
         pause = 0.2
-        while not self._signals:
+        while not self._worker.stopping.is_set():
             try:
                 await self._worker.run()
                 return
@@ -160,7 +173,7 @@ class _Process:
     async def _watch_memory(self) -> None:
         limit = self._options.max_memory or 0
         while True:
-            await asyncio.sleep(MEMORY_LOOK_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS)
             used = resident_mib()
             if used > limit:
                 _log.warning("the worker has %d MiB resident, more than %d: it ends and is started anew", used, limit)
@@ -168,14 +181,28 @@ class _Process:
                 self._worker.stop()
                 return
 
+    async def _watch_supervisor(self) -> None:
+        """Who would be left behind by a supervisor that was killed ends in order: nobody could tell it to any more."""
+        while os.getppid() == self._options.supervisor:
+            await asyncio.sleep(LOOK_SECONDS)
+        _log.warning("the supervisor is gone: the worker ends, too")
+        self._worker.stop()
+
     async def _open_status(self) -> Any:
         if self._options.status_port is None:
             return None
         from encola.consumers.status import StatusPage
 
         page = StatusPage(self._worker)
-        await page.open(self._options.status_port)
+        try:
+            await page.open(self._options.status_port)
+        except OSError as error:
+            raise ConfigurationError(f"the port {self._options.status_port} cannot be had: {error}") from None
         return page
+
+
+def _ignore() -> None:
+    """As the handler of a signal: not inherited by programs that a task starts, as SIG_IGN would be."""
 
 
 def resident_mib() -> int:

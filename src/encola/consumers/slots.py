@@ -7,7 +7,6 @@ be idle half of its time. So it has at most as many waiting as it will have begu
 
 import asyncio
 import time
-from collections import deque
 from typing import Protocol
 
 AHEAD_SECONDS = 0.05
@@ -33,7 +32,8 @@ class Slots:
         self.concurrency = concurrency
         self._taken = 0
         self._seconds = 1.0  # that a job takes: a moving average, pessimistic at the start
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._line = asyncio.Lock()
+        self._first: asyncio.Future[None] | None = None  # of the line: wakes up when there may be a slot
         self.runs = asyncio.Semaphore(concurrency)
         self.busy = 0
 
@@ -49,23 +49,23 @@ class Slots:
         return self.concurrency + self.ahead - self._taken
 
     async def take(self, most: int) -> int:
-        """Waits until at least one more message may be had; answers how many, which are then taken."""
-        while self.free <= 0:
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(waiter)
-            await waiter
-        count = min(most, self.free)
-        self._taken += count
-        return count
+        """Waits until at least one more message may be had; answers how many, which are then taken.
+
+        Who waits stands in a line: a queue whose poll was in vain, and asks again at once, comes after the others.
+        """
+        async with self._line:
+            while self.free <= 0:
+                self._first = asyncio.get_running_loop().create_future()
+                await self._first
+            count = min(most, self.free)
+            self._taken += count
+            return count
 
     def give_back(self, count: int) -> None:
         """Of those that were taken: there were not so many messages, or their jobs are over."""
         self._taken -= count
-        while self._waiting and self.free > 0:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                break
+        if self._first is not None and not self._first.done() and self.free > 0:
+            self._first.set_result(None)
 
     def ran(self, seconds: float) -> None:
         """A job took so long."""

@@ -51,7 +51,7 @@ class Supervisor:
     def run(self) -> int:
         """Supervises until SIGTERM or SIGINT. Answers the exit status."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stopping.set())
+            signal.signal(number, lambda *_: self._on_signal())
         if self._watched:
             threading.Thread(target=self._watch, name="encola-reload", daemon=True).start()
         try:
@@ -67,6 +67,11 @@ class Supervisor:
         finally:
             self._end_all()
         return self._status
+
+    def _on_signal(self) -> None:
+        if self._stopping.is_set():
+            self._terminate()  # for them it is the second, too: they end at once
+        self._stopping.set()
 
     def _look_after(self, child: _Child) -> None:
         now = time.monotonic()
@@ -98,12 +103,10 @@ class Supervisor:
     def _end_all(self) -> None:
         """Asks all to end; kills those that do not within their grace period."""
         living = [child for child in self._children if child.process is not None]
-        for child in living:
-            if child.process is not None and child.process.poll() is None:
-                child.process.terminate()
+        self._terminate()
         deadline = time.monotonic() + self._grace + KILL_MARGIN_SECONDS
         for child in living:
-            process, child.process = child.process, None
+            process = child.process
             if process is None:
                 continue
             try:
@@ -112,6 +115,12 @@ class Supervisor:
                 _log.error("a worker did not end in time and is killed")
                 process.kill()
                 process.wait()
+            child.process = None
+
+    def _terminate(self) -> None:
+        for child in self._children:
+            if child.process is not None and child.process.poll() is None:
+                child.process.terminate()
 
     def _watch(self) -> None:
         from watchfiles import PythonFilter, watch
