@@ -1,7 +1,7 @@
 """Before a worker polls: are its queues there, and do they fit its tasks?"""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from encola.consumers.errors import ConfigurationError
@@ -12,6 +12,19 @@ if TYPE_CHECKING:
     from encola.consumers.app import App
 
 _log = logging.getLogger("encola.worker")
+
+
+def require_records(app: "App", queues: Collection[str]) -> None:
+    """For tasks on these queues where there is no store of records. Raises ConfigurationError if one needs it."""
+    scheduled = {schedule.task.name for schedule in app.schedules}
+    for task in app.tasks.values():
+        settings = task.settings
+        limited = settings.rate is not None or settings.limit_per_key is not None
+        if (task.queue in queues and (settings.track or limited)) or task.name in scheduled:
+            raise ConfigurationError(
+                f"the task {task.name} needs a store of records: give App(jobs=...) one, or App(jobs=False) for tasks"
+                " without status, results, keys, limits and schedules"
+            )
 
 
 async def prepare_queues(app: "App", transport: Transport, queues: Sequence[QueueOptions]) -> None:

@@ -28,6 +28,7 @@ from encola.consumers.gate import Gate
 from encola.consumers.jobstore import JobStoreError
 from encola.consumers.leases import Hold, LeaseKeeper
 from encola.consumers.options import WINDOW_DEFAULT
+from encola.consumers.preparing import require_records
 from encola.consumers.resources import Resources
 from encola.consumers.runner import Runner
 from encola.consumers.slots import FreeTurn
@@ -60,7 +61,10 @@ class LambdaHandler:
         self._function: _Function | None = None
 
     def __call__(self, event: Mapping[str, Any], context: Any = None) -> dict[str, Any]:
-        """Answers ``{"batchItemFailures": [...]}``. Raises ValueError for an event that is none of SQS."""
+        """Answers ``{"batchItemFailures": [...]}``. Raises ValueError for an event that is none of SQS.
+
+        Raises ConfigurationError where tasks need a store of records, and there is none.
+        """
         return self._app.wait(self._handle(event, context))
 
     async def _handle(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
@@ -74,6 +78,8 @@ class LambdaHandler:
 
     async def _with(self, connection: Connection, messages: Sequence[Incoming], remaining: float) -> dict[str, Any]:
         if self._function is None or self._function.connection is not connection:
+            if connection.jobs is None:
+                require_records(self._app, {message.queue for message in messages})
             self._function = _Function(self._app, connection, self._concurrency)
         failed = await self._function.invoke(messages, remaining)
         return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
@@ -222,8 +228,8 @@ class _Record(msgspec.Struct, rename="camel"):
     receipt_handle: str
     body: str
     attributes: dict[str, str]
-    event_source: str
     queue: str = msgspec.field(name="eventSourceARN")
+    event_source: str = SOURCE
     message_attributes: dict[str, _Value] | None = None
 
 

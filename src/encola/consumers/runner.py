@@ -64,13 +64,17 @@ class Attempt(msgspec.Struct):
     arguments: dict[str, Any]
     owner: str
     fence: int = 0
+    claims: int = 0
     slot: str = ""
     outcome: Outcome = "lost"  # until it is known
     seconds: float = 0.0
 
     @property
     def number(self) -> int:
-        return self.message.receives
+        """Of this attempt, from 1. Where deliveries that were given back count (on FIFO queues of AWS), the record
+        knows how many were attempts.
+        """
+        return min(self.message.receives, self.claims) if self.claims else self.message.receives
 
 
 class Runner:
@@ -191,7 +195,7 @@ class Runner:
             reply = await self._connection.command(self._claim(attempt))
             match reply:
                 case records.Run():
-                    attempt.fence = reply.fence
+                    attempt.fence, attempt.claims = reply.fence, reply.attempt
                     attempt.hold.record_key = self._key(attempt)
                     attempt.hold.owner_fence = (attempt.owner, reply.fence)
                     return await self._run(attempt, turn)

@@ -28,7 +28,7 @@ from encola.consumers.follow import Follow
 from encola.consumers.gate import Gate
 from encola.consumers.leases import Hold, LeaseKeeper
 from encola.consumers.options import WINDOW_DEFAULT
-from encola.consumers.preparing import prepare_queues
+from encola.consumers.preparing import prepare_queues, require_records
 from encola.consumers.queues import QueueOptions
 from encola.consumers.resources import Resources
 from encola.consumers.runner import Runner
@@ -117,6 +117,8 @@ class Worker:
         await connection.open()
         try:
             queues = [self.app.queue_options(name) for name in self.queues]
+            if connection.jobs is None:
+                require_records(self.app, self.queues)
             await prepare_queues(self.app, connection.transport, queues)
             self.app.use(connection)
             try:
