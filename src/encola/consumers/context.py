@@ -52,7 +52,7 @@ class CurrentJob:
     def progress(self, share: float, note: str = "") -> None:
         """How far it is, from 0 to 1. Kept beside the job's record, at most about once a second."""
         self.share = min(1.0, max(0.0, float(share)))
-        self.note = str(note)[:NOTE_LENGTH_MAX]
+        self.note = str(note)[:NOTE_LENGTH_MAX].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
         self._on_progress(self)
 
 

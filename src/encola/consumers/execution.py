@@ -61,7 +61,9 @@ class Executor:
         token = current.set(job)
         try:
             return await task.function(**arguments)
-        except (SystemExit, KeyboardInterrupt) as error:
+        except (Exception, asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:  # SystemExit must not reach the loop
             raise TaskExitError(f"the task raised {error!r}") from error
         finally:
             current.reset(token)

@@ -22,7 +22,7 @@ _canonical = msgspec.json.Encoder(order="deterministic")
 
 
 def to_json(value: Any) -> bytes:
-    """JSON of arguments and results. Raises TypeError, ValueError (NaN, integers beyond 64 bits)."""
+    """JSON of arguments and results. Raises TypeError, ValueError, whatever a foreign type raises."""
     return _encoder.encode(value)
 
 

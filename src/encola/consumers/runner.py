@@ -10,6 +10,7 @@ leaves a message that comes again and finds the record: it is not run again.
 """
 
 import asyncio
+import inspect
 import logging
 import random
 import time
@@ -28,13 +29,14 @@ from encola.consumers.jobstore import JobStoreError
 from encola.consumers.leases import Hold
 from encola.consumers.message import DUE_ATTRIBUTE, JobMessage, decode, trace_of
 from encola.consumers.middleware import Outcome, tell_ended
+from encola.consumers.options import DELAY_MAX
 from encola.consumers.payload import payload_hash, to_json
 from encola.consumers.resources import Resources
 from encola.consumers.retry import Backoff
 from encola.consumers.slots import Turn
 from encola.consumers.task import Task
 from encola.consumers.transport import Incoming, RefusedError, TransportError
-from encola.consumers.verdicts import Again, BadResultError, describe, explanation, judge
+from encola.consumers.verdicts import Again, BadResultError, describe, explanation, judge, text_of
 from encola.consumers.workflow import TIMEOUT_TASK, JoinTimeout
 from encola.engine import records
 from encola.engine.records import RESULT_BYTES_MAX
@@ -43,6 +45,13 @@ UNKNOWN_TASK = "unknown-task"
 UNKNOWN_RETRIES = 8
 UNKNOWN_BACKOFF = Backoff(base=5.0, factor=2.0, cap=300.0)
 """A task that is not known here may be known to the workers of a newer version: it waits some minutes for them."""
+
+DUE_DIGITS_MAX = 30
+DUE_SECONDS_MAX = DELAY_MAX + 86_400.0
+"""Nobody delays a message for longer; a day is left for clocks that differ."""
+
+BUSY_SECONDS_MIN = 1.0
+"""Whatever this machine's clock says: a message that went back at once would come back at once."""
 
 BUSY_SECONDS_MAX = 10.0
 BUSY_JITTER = 0.5
@@ -111,27 +120,36 @@ class Runner:
 
         Raises nothing but cancellation: what goes wrong with the service is logged, and the message comes again.
         """
+        try:
+            return await self._handle(hold, turn)
+        except (TransportError, JobStoreError) as error:
+            _log.warning("message %s comes again: %s", hold.message.message_id, error)
+        return False
+
+    async def _handle(self, hold: Hold, turn: Turn) -> bool:
         message = hold.message
         try:
             attempt = self._read(message, hold)
             if attempt is None:
                 return await self._timeout_of_group(message)
-            if not attempt.task.app.middleware:
-                return await self._claim_and_run(attempt, turn)
-            try:
-                return await self._claim_and_run(attempt, turn)
-            finally:
-                job = hold.job or _job_of(attempt)
-                tell_ended(attempt.task.app.middleware, job, attempt.outcome, attempt.seconds)
         except _NotDueError as error:
             await self._connection.release(message, error.seconds)
+            return False
         except _UnknownTaskError as error:
             return await self._unknown(message, error)
         except BadMessageError as error:
+            await self._follow.refused(message, error, self._tasks)
             return await self._reject(message, error.reason, str(error))
-        except (TransportError, JobStoreError) as error:
-            _log.warning("message %s comes again: %s", message.message_id, error)
-        return False
+        try:
+            return await self._claim_and_run(attempt, turn)
+        except (TransportError, JobStoreError):
+            raise
+        except Exception as error:  # such as a limit_key that cannot be made: not the worker's end, but the job's
+            _log.exception("job %s could not be run", attempt.job)
+            return await self._failed(attempt, error)
+        finally:
+            if attempt.task.app.middleware:
+                tell_ended(attempt.task.app.middleware, hold.job or _job_of(attempt), attempt.outcome, attempt.seconds)
 
     async def give_back(self, hold: Hold) -> None:
         """A message that was not begun goes back to the queue, and the delivery does not count."""
@@ -145,8 +163,10 @@ class Runner:
 
     def _read(self, message: Incoming, hold: Hold) -> Attempt | None:
         """None for a message of the runtime itself. Raises BadMessageError, _NotDueError, _UnknownTaskError."""
-        due = message.attributes.get(DUE_ATTRIBUTE, "")
-        if due.isascii() and due.isdigit() and (seconds := int(due) / 1000 - self._wall()) > 0:
+        seconds = _due(message) / 1000 - self._wall()
+        if seconds > DUE_SECONDS_MAX:
+            raise BadMessageError("bad-message", f"it is due in {seconds / 86_400:.0f} days, later than any message is")
+        if seconds > 0:
             raise _NotDueError(seconds)
         wish = decode(message.body)
         if wish.task == TIMEOUT_TASK:
@@ -160,13 +180,26 @@ class Runner:
             arguments = task.payload.decode(wish.args)
         except BadPayloadError as error:
             raise BadMessageError("bad-payload", str(error)) from None
-        job = wish.job or task.job_id(wish.args, token=message.message_id)[0]
-        if not job.startswith(f"{task.name}/") or len(job) > records.KEY_LENGTH_MAX:
+        if not wish.job:
+            wish = self._named(wish, task, message)
+        job = wish.job
+        if not job.startswith(f"{task.name}/"):
             raise BadMessageError("bad-message", f"the job {job[:100]!r} does not belong to the task {task.name}")
+        if len(task.app.record_key(job)) > records.KEY_LENGTH_MAX or "\0" in job:
+            raise BadMessageError("bad-message", f"no record can have the key {job[:100]!r}")
         return Attempt(message, hold, wish, task, job, arguments, owner)
+
+    def _named(self, wish: JobMessage, task: Task[Any, Any], message: Incoming) -> JobMessage:
+        """A message of a foreign producer, with the name that our own would have given it. Raises BadMessageError."""
+        try:
+            job, keyed = task.job_id(wish.args, token=message.message_id)
+        except Exception as error:  # a key may be any function
+            raise BadMessageError("bad-payload", text_of(error)) from None
+        return msgspec.structs.replace(wish, job=job, keyed=keyed)
 
     async def _unknown(self, message: Incoming, error: BadMessageError) -> bool:
         if message.receives > UNKNOWN_RETRIES:
+            await self._follow.refused(message, error, self._tasks)
             return await self._reject(message, error.reason, str(error))
         delay = UNKNOWN_BACKOFF.delay(message.receives, 0.5 + self._chance() / 2)
         _log.warning("%s: message %s waits %.0f s for a worker that knows it", error, message.message_id, delay)
@@ -178,8 +211,7 @@ class Runner:
             timeout = msgspec.json.decode(decode(message.body).args, type=JoinTimeout)
         except msgspec.DecodeError as error:
             return await self._reject(message, "bad-message", str(error))
-        trace = trace_of(message.attributes)
-        await self._follow.timed_out(timeout.group, timeout.total, timeout.then, trace, run_anyway=timeout.run_anyway)
+        await self._follow.timed_out(timeout, trace_of(message.attributes), message.sent_at)
         await self._connection.delete(message)
         return True
 
@@ -206,6 +238,8 @@ class Runner:
                 case records.Mismatch():
                     why = "another job has the same key and other arguments"
                     attempt.outcome = "dead"
+                    failure = records.Failure(0, 0, "Mismatch", why)
+                    await self._follow.failed(attempt.job, attempt.wish, failure, *_carry(attempt))
                     return await self._reject(attempt.message, "mismatch", f"{attempt.job}: {why}")
                 case records.Dead():
                     return await self._still_dead(attempt, reply.error)
@@ -232,7 +266,7 @@ class Runner:
         return attempt.task.app.record_key(attempt.job)
 
     def _busy_delay(self, until: int) -> float:
-        remaining = min(BUSY_SECONDS_MAX, max(0.0, until / 1000 - self._wall()))
+        remaining = min(BUSY_SECONDS_MAX, max(BUSY_SECONDS_MIN, until / 1000 - self._wall()))
         return remaining * (1 + BUSY_JITTER * self._chance())
 
     async def _release(self, attempt: Attempt, seconds: float) -> bool:
@@ -243,7 +277,7 @@ class Runner:
     async def _again(self, attempt: Attempt, result: msgspec.Raw) -> bool:
         """It was done before: what follows is done again, in case that its worker died before."""
         attempt.outcome = "replayed"
-        await self._follow.completed(attempt.job, attempt.wish, result, _carry(attempt))
+        await self._follow.completed(attempt.job, attempt.wish, result, *_carry(attempt))
         await self._connection.delete(attempt.message)
         return True
 
@@ -251,11 +285,11 @@ class Runner:
         if error is None:  # cancelled
             attempt.outcome = "cancelled"
             error = records.Failure(0, 0, "Cancelled", "it was cancelled")
-            await self._follow.failed(attempt.job, attempt.wish, error, _carry(attempt))
+            await self._follow.failed(attempt.job, attempt.wish, error, *_carry(attempt))
             await self._connection.delete(attempt.message)
             return True
         attempt.outcome = "dead"
-        await self._follow.failed(attempt.job, attempt.wish, error, _carry(attempt))
+        await self._follow.failed(attempt.job, attempt.wish, error, *_carry(attempt))
         return await self._reject(attempt.message, "permanent", explanation(error))
 
     # Running ------------------------------------------------------------------------------------------
@@ -268,6 +302,8 @@ class Runner:
                     f"it was received {attempt.number - 1} times without an end (was its worker killed?)"
                 )
             encoded = _encode_result(await self._call(attempt, turn))
+            if hold.stopped == "lost":  # it was told, and went on
+                raise asyncio.CancelledError
         except asyncio.CancelledError:
             turn.end()
             if hold.stopped is not None:
@@ -278,9 +314,17 @@ class Runner:
         except AlreadyDone:
             turn.end()
             return await self._completed(attempt, _NULL)
-        except Exception as error:
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # what is no Exception would end the worker, of whom it is not the fault
             turn.end()
-            return await self._failed(attempt, error)
+            if hold.stopped is not None:  # what it raised because it was stopped
+                return await self._stopped(attempt)
+            if isinstance(error, Exception):
+                return await self._failed(attempt, error)
+            wrapped = TaskExitError(f"{error!r} was raised")
+            wrapped.__cause__ = error
+            return await self._failed(attempt, wrapped)
         turn.end()
         return await self._completed(attempt, encoded)
 
@@ -330,7 +374,7 @@ class Runner:
                 return False
             attempt.outcome = "completed"
             if attempt.wish.then or attempt.wish.join:
-                await self._follow.completed(attempt.job, attempt.wish, result, _carry(attempt))
+                await self._follow.completed(attempt.job, attempt.wish, result, *_carry(attempt))
         await self._connection.delete(attempt.message)
         attempt.outcome = "completed"
         return True
@@ -344,6 +388,8 @@ class Runner:
         if attempt.fence:
             attempt.hold.owner_fence = None
             window = int(settings.window * 1000)
+            if isinstance(verdict, Again):  # what is known of it outlives the pause
+                window = max(window, int(verdict.delay * 1000) + self._lease_ms)
             reply = await self._connection.command(
                 records.Fail(self._key(attempt), attempt.owner, attempt.fence, window, failure, final)
             )
@@ -360,7 +406,7 @@ class Runner:
             return False
         _log.error("job %s failed for good (%s): %s", attempt.job, reason, failure.type)
         if attempt.fence:
-            await self._follow.failed(attempt.job, attempt.wish, failure, _carry(attempt))
+            await self._follow.failed(attempt.job, attempt.wish, failure, *_carry(attempt))
         return await self._reject(attempt.message, reason, explanation(failure))
 
     async def _stopped(self, attempt: Attempt) -> bool:
@@ -377,7 +423,7 @@ class Runner:
             window = int(attempt.task.settings.window * 1000)
             await self._connection.command(records.Fail(key, attempt.owner, fence, window, failure, final=True))
             attempt.outcome = "cancelled"
-            await self._follow.failed(attempt.job, attempt.wish, failure, _carry(attempt))
+            await self._follow.failed(attempt.job, attempt.wish, failure, *_carry(attempt))
             await self._connection.delete(attempt.message)
             return True
         if fence:
@@ -404,10 +450,10 @@ def _job_of(attempt: Attempt) -> CurrentJob:
     )  # fmt: skip
 
 
-def _carry(attempt: Attempt) -> Mapping[str, str]:
-    """Attributes for what follows: what middleware left there, or the trace of the message itself."""
-    job = attempt.hold.job
-    return job.carry if job is not None and job.carry else trace_of(attempt.message.attributes)
+def _carry(attempt: Attempt) -> tuple[Mapping[str, str], int]:
+    """For what follows: attributes (what middleware left, or the trace of the message), and the message's time."""
+    job, message = attempt.hold.job, attempt.message
+    return job.carry if job is not None and job.carry else trace_of(message.attributes), message.sent_at
 
 
 def _progressed(hold: Hold) -> None:
@@ -420,11 +466,19 @@ def _encode_result(result: Any) -> msgspec.Raw:
         return _NULL
     try:
         encoded = to_json(result)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise BadResultError(f"the result cannot be made JSON: {error}") from None
+    except Exception as error:  # msgspec's own errors, and whatever a foreign type's method raises
+        if inspect.iscoroutine(result):
+            result.close()
+        raise BadResultError(f"the result cannot be made JSON: {text_of(error)}") from None
     if len(encoded) > RESULT_BYTES_MAX:
         raise BadResultError(f"the result has {len(encoded)} bytes; at most {RESULT_BYTES_MAX} are kept")
     return msgspec.Raw(encoded)
+
+
+def _due(message: Incoming) -> int:
+    """In milliseconds since 1970; 0 where nothing is said, or what others said is no number."""
+    due = message.attributes.get(DUE_ATTRIBUTE, "")
+    return int(due) if due.isascii() and due.isdigit() and len(due) <= DUE_DIGITS_MAX else 0
 
 
 def _cause(error: Exception) -> BaseException:

@@ -9,7 +9,15 @@ import msgspec
 
 from encola.consumers.errors import BadPayloadError, ConfigurationError
 from encola.consumers.job import Job
-from encola.consumers.message import BODY_BYTES_MAX, TASK_ATTRIBUTE, JobMessage, Link, Membership, encode
+from encola.consumers.message import (
+    ATTRIBUTES_BYTES,
+    BODY_BYTES_MAX,
+    TASK_ATTRIBUTE,
+    JobMessage,
+    Link,
+    Membership,
+    encode,
+)
 from encola.consumers.options import SendOptions, TaskOptions, template
 from encola.consumers.payload import Payload
 from encola.consumers.transport import Outgoing
@@ -20,10 +28,6 @@ if TYPE_CHECKING:
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
-
-ATTRIBUTES_BYTES = 4096
-"""Room that is left for attributes in a message."""
-
 
 PLAIN = SendOptions()
 
@@ -154,8 +158,8 @@ class Task(Generic[Given, Result]):
             made = key
         else:
             made = self._prefix + (key if key is not None else token or uuid.uuid4().hex)
-        if len(self.app.record_key(made)) > KEY_LENGTH_MAX:
-            raise BadPayloadError(f"{self.name}: its key is too long")
+        if len(self.app.record_key(made)) > KEY_LENGTH_MAX or "\0" in made:
+            raise BadPayloadError(f"{self.name}: its key is too long, or has a zero byte")
         return made, key is not None
 
     def limit_key(self, data: bytes | msgspec.Raw) -> str:

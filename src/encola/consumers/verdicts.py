@@ -7,9 +7,9 @@ import msgspec
 
 from encola.consumers.errors import BadPayloadError, Permanent, Retry, TaskTimeoutError
 from encola.consumers.options import TaskOptions
-from encola.engine.records import TEXT_LENGTH_MAX, Failure
+from encola.engine.records import NAME_LENGTH_MAX, TEXT_LENGTH_MAX, Failure
 
-Reason = Literal["bad-payload", "permanent", "retries-exhausted", "crashed", "mismatch", "bad-result", "cancelled"]
+Reason = Literal["bad-payload", "permanent", "retries-exhausted", "crashed", "mismatch", "bad-result"]
 
 ERROR_LENGTH_MAX = 1000
 """Of the explanation that goes with a message to the dead-letter queue."""
@@ -48,9 +48,30 @@ def judge(error: BaseException, attempt: int, settings: TaskOptions, chance: flo
 
 def describe(error: BaseException, attempt: int, now_ms: int, worker: str) -> Failure:
     """The error as it is kept: cut to what a record holds, with the end of a long traceback."""
-    message = f"the task called sys.exit({error.code!r})" if isinstance(error, SystemExit) else str(error)
-    trace = "" if isinstance(error, TaskTimeoutError) else "".join(tracebacks.format_exception(error))
-    return Failure(attempt, now_ms, type(error).__name__, message[:TEXT_LENGTH_MAX], trace[-TEXT_LENGTH_MAX:], worker)
+    message = f"the task called sys.exit({error.code!r})" if isinstance(error, SystemExit) else text_of(error)
+    trace = "" if isinstance(error, TaskTimeoutError) else _trace_of(error)
+    return Failure(attempt, now_ms, type(error).__name__[:NAME_LENGTH_MAX], message, trace[-TEXT_LENGTH_MAX:], worker)
+
+
+def text_of(error: BaseException) -> str:
+    """What an error says, as a record can hold it: cut, and without what is no Unicode. An error may fail at that."""
+    try:
+        return _fit(str(error)[:TEXT_LENGTH_MAX])
+    except Exception as worse:
+        return f"(its text could not be had: {type(worse).__name__})"
+
+
+def _trace_of(error: BaseException) -> str:
+    """A long message is cut in the middle: the frames before it matter more."""
+    trace, text = "".join(tracebacks.format_exception(error)), text_of(error)
+    if len(trace) > TEXT_LENGTH_MAX and len(text) > TEXT_LENGTH_MAX // 2:
+        stack = "".join(tracebacks.format_tb(error.__traceback__))
+        trace = f"{stack[-TEXT_LENGTH_MAX // 2 :]}{type(error).__name__}: {text}"[:TEXT_LENGTH_MAX]
+    return _fit(trace)
+
+
+def _fit(text: str) -> str:
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
 def explanation(failure: Failure) -> str:
