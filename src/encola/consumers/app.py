@@ -249,7 +249,7 @@ class App:
         known = self.tasks.get(task)
         if result == NULL:
             return None
-        if known is None or known.returns in (Any, None):
+        if known is None or known.returns in (Any, None, object):
             return msgspec.json.decode(result)
         hints = typing.get_type_hints(known.function)
         return decode_as(hints.get("return", Any), result)

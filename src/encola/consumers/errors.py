@@ -78,6 +78,10 @@ class InterruptedTaskError(BaseException):
 # Within the runtime ----------------------------------------------------------------------------------
 
 
+class TaskExitError(EncolaError):
+    """The task called ``sys.exit``, or raised what is no ``Exception``."""
+
+
 class BadMessageError(EncolaError):
     """A message that no task can be run with. ``reason`` is one word for the dead-letter queue."""
 

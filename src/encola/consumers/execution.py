@@ -14,11 +14,14 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from encola.consumers.context import CurrentJob, current
-from encola.consumers.errors import InterruptedTaskError, TaskTimeoutError
+from encola.consumers.errors import InterruptedTaskError, TaskExitError, TaskTimeoutError
 from encola.consumers.task import Task
+
+if TYPE_CHECKING:
+    from encola.consumers.task_processes import TaskProcesses
 
 THREADS_MAX = 10_000
 """Threads are made when needed; how many run is the worker's concurrency, and those that were left to themselves."""
@@ -29,24 +32,33 @@ STOP_SECONDS_MAX = 2.0
 _log = logging.getLogger("encola.worker")
 
 
-class TaskExitError(Exception):
-    """The task called ``sys.exit``, or raised what is no ``Exception``."""
-
-
 class Executor:
-    """See the module."""
+    """See the module. ``processes=False`` runs in threads what belongs into processes: for tests on virtual time."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, processes: bool = True) -> None:
         self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="encola-task")
+        self._may_start_processes = processes
+        self._processes: TaskProcesses | None = None
         self._pid = os.getpid()
 
-    def close(self) -> None:
+    def uses_process(self, task: Task[Any, Any]) -> bool:
+        """Does a task run in a process here? Then its resources are opened there."""
+        return task.settings.run == "process" and self._may_start_processes
+
+    async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._processes is not None:
+            await self._processes.close()
 
     async def run(self, task: Task[Any, Any], arguments: dict[str, Any], job: CurrentJob) -> Any:
         """Answers what the function answers. Raises what it raises, TaskTimeoutError, TaskExitError."""
         timeout = task.settings.timeout
-        run = self._on_loop(task, arguments, job) if task.is_async else self._in_thread(task.function, arguments, job)
+        if task.is_async:
+            run = self._on_loop(task, arguments, job)
+        elif self.uses_process(task):
+            run = self._in_process(task, arguments, job)
+        else:
+            run = self._in_thread(task.function, arguments, job)
         if timeout is None:
             return await run
         try:
@@ -68,6 +80,13 @@ class Executor:
         finally:
             current.reset(token)
             self._end_of_a_fork()
+
+    async def _in_process(self, task: Task[Any, Any], arguments: dict[str, Any], job: CurrentJob) -> Any:
+        if self._processes is None:
+            from encola.consumers.task_processes import TaskProcesses
+
+            self._processes = TaskProcesses()
+        return await self._processes.run(task, arguments, job)
 
     async def _in_thread(self, function: Callable[..., Any], arguments: dict[str, Any], job: CurrentJob) -> Any:
         context = contextvars.copy_context()

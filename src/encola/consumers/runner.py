@@ -21,8 +21,8 @@ import msgspec
 
 from encola.consumers.connection import Connection
 from encola.consumers.context import CurrentJob
-from encola.consumers.errors import AlreadyDone, BadMessageError, BadPayloadError
-from encola.consumers.execution import Executor, TaskExitError
+from encola.consumers.errors import AlreadyDone, BadMessageError, BadPayloadError, TaskExitError
+from encola.consumers.execution import Executor
 from encola.consumers.follow import Follow
 from encola.consumers.gate import Gate
 from encola.consumers.jobstore import JobStoreError
@@ -338,8 +338,9 @@ class Runner:
             await turn.begin()
             job = hold.job = _job_of(attempt)
             arguments = attempt.arguments
-            for name, provider in task.payload.uses.items():
-                arguments[name] = await self._resources.get(provider)
+            if not self._executor.uses_process(task):
+                for name, provider in task.payload.uses.items():
+                    arguments[name] = await self._resources.get(provider)
             run = self._executor.run
             middleware = task.app.middleware
             if not middleware:

@@ -15,8 +15,16 @@ ERROR_LENGTH_MAX = 1000
 """Of the explanation that goes with a message to the dead-letter queue."""
 
 
+TRACE = "encola_trace"
+"""The attribute of an exception that comes from another process: where it was raised there."""
+
+
 class BadResultError(Exception):
     """The task's answer cannot be kept."""
+
+
+class TaskError(Exception):
+    """What a task raised in a process of its own, under the name of its own class there."""
 
 
 class Again(msgspec.Struct, frozen=True):
@@ -63,6 +71,8 @@ def text_of(error: BaseException) -> str:
 
 def _trace_of(error: BaseException) -> str:
     """A long message is cut in the middle: the frames before it matter more."""
+    if (told := getattr(error, TRACE, None)) is not None:
+        return _fit(str(told))
     trace, text = "".join(tracebacks.format_exception(error)), text_of(error)
     if len(trace) > TEXT_LENGTH_MAX and len(text) > TEXT_LENGTH_MAX // 2:
         stack = "".join(tracebacks.format_tb(error.__traceback__))

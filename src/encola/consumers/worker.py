@@ -28,7 +28,7 @@ from encola.consumers.follow import Follow
 from encola.consumers.gate import Gate
 from encola.consumers.leases import Hold, LeaseKeeper
 from encola.consumers.options import WINDOW_DEFAULT
-from encola.consumers.preparing import prepare_queues, require_records
+from encola.consumers.preparing import prepare_queues, require_modules, require_records
 from encola.consumers.queues import QueueOptions
 from encola.consumers.resources import Resources
 from encola.consumers.runner import Runner
@@ -113,6 +113,7 @@ class Worker:
 
     async def run(self) -> None:
         """Works until it is stopped. Raises TransportError, JobStoreError, ConfigurationError when it cannot begin."""
+        require_modules(self.app, self.queues)
         connection = self.app.connect()
         await connection.open()
         try:
@@ -179,7 +180,7 @@ class Worker:
             await asyncio.gather(*(fetcher.stop() for fetcher in fetchers))
             await self._finish()
             await self._keeper.close()
-            executor.close()
+            await executor.close()
             await resources.close()
             watchdog.stop()
 

@@ -121,7 +121,7 @@ class Inline:
         self._queues = [app.queue_options(name) for name in sorted({task.queue for task in app.tasks.values()})]
         await prepare_queues(app, self._transport, self._queues)
         prefix = app.record_key("")
-        self._executor, self._resources = Executor(), Resources()
+        self._executor, self._resources = Executor(processes=False), Resources()
         self._keeper = LeaseKeeper(self._connection, LEASE)
         self._runner = Runner(
             self._connection,
@@ -139,7 +139,7 @@ class Inline:
 
     async def _end(self) -> None:
         self._app.leave()
-        self._executor.close()
+        await self._executor.close()
         await self._resources.close()
         await self._connection.close()
         await self._transport.shut()
