@@ -202,7 +202,7 @@ async def test_a_process_without_a_parent_ends_even_while_the_function_runs(make
     pid = await result(target, {"do": "nothing"})
     running = asyncio.create_task(call(target, {"do": "sleep"}))
     await asyncio.sleep(0.1)
-    (process,) = target._busy
+    (process,) = target._pool._busy
     process._writer.close()  # what the end of this process would do
     assert await gone(pid)
     assert isinstance(await running, Failed)

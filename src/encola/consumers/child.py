@@ -2,14 +2,16 @@
 
     child   {"ready": true}  or  {"error": {...}} if it is of no use
     parent  {"id", ...} + what the call is about
-    child   {"started": id}                         from here on the call may have had effects
-    child   {"progress": [0.4, "rendering"]}        as often as it likes
-    child   {"id"} + result  or  {"id", "error": {...}}
+    child   {"id", "started": true}  or  {"id", "error": {...}} if it cannot begin with it
+            from here on the call may have had effects
+    child   {"id", "progress": [0.4, "rendering"]}  as often as it likes
+    child   {"id"} + result  or  {"id", "error": {...}};  with "ends" it is of no use for another call
 
 A frame is four bytes of length and that many bytes; a message is a header in JSON and, with calls and results, a
 payload in a second frame. They go over a socket, not over the standard streams, which belong to whoever is called.
 
-When the parent is gone, an idle child ends in order, and one with a call at once, with all that it has started.
+When the parent closes the channel, an idle child ends in order, and one with a call at once, with all that it has
+started. When the parent dies, Linux kills the child; elsewhere the channel is closed by that.
 """
 
 import contextlib
@@ -41,11 +43,17 @@ class Channel:
         self._owner = os.getpid()
         self._busy = True
 
+    @property
+    def is_own(self) -> bool:
+        """False in a process that a call has forked."""
+        return os.getpid() == self._owner
+
     def start(self) -> None:
         """From now on this process ends with its parent."""
         # Whoever stops a whole service signals all its processes; when this one ends is the parent's decision. A
         # handler, since to ignore the signal would be inherited by whatever the call starts.
         signal.signal(signal.SIGTERM, lambda *_: None)
+        os.register_at_fork(after_in_child=self._forked)
         _end_with_parent()
         threading.Thread(target=self._read_forever, name="encola-parent", daemon=True).start()
 
@@ -58,13 +66,20 @@ class Channel:
 
     def send(self, header: dict[str, Any], payload: bytes | None = None) -> None:
         """Sends a message, from any thread. A process that a call forked, and that came back from it, ends here."""
-        if os.getpid() != self._owner:
+        if not self.is_own:
             os._exit(0)
-        parts = [_frame(json.dumps(header).encode())]
+        # Texts of errors may hold what is no Unicode; replaced, since the parent would not take it for JSON.
+        parts = [_frame(json.dumps(header, ensure_ascii=False).encode("utf-8", "replace"))]
         if payload is not None:
             parts.append(_frame(payload))
         with self._sending:
             self._socket.sendall(b"".join(parts))
+
+    def _forked(self) -> None:
+        """What a call forks has no part in the channel, and can be ended as any process can."""
+        with contextlib.suppress(OSError):
+            os.close(self._socket.detach())
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def _read_forever(self) -> None:
         try:

@@ -1,100 +1,37 @@
 """The program of a process that runs one Python function, one invocation at a time, for ``targets/python.py``.
 
-They talk over a socket, not over the standard streams, which belong to the function. A frame is four bytes of length
-and that many bytes; a message is a header in JSON and, with events and results, a payload in a second frame:
-
-    child   {"ready": true}  or  {"error": {...}} if the function cannot be loaded
-    parent  {"id", "arn", "deadline"} + event
-    child   {"started": id}
-    child   {"id"} + result  or  {"id", "error": {"errorType", "errorMessage", "stackTrace"}}
-
-When the parent is gone, the process ends at once, whatever the function does.
+They talk as ``consumers.child`` says. A call is ``{"id", "invocation", "arn", "timeout"}`` and an event, an answer the
+result in JSON; errors are ``{"errorType", "errorMessage", "stackTrace"}``.
 """
 
 import importlib
 import inspect
 import json
 import os
-import queue
-import signal
-import socket
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-EXIT_PARENT_GONE = 0
+from encola.consumers.child import Channel
+
 EXIT_NOT_LOADED = 3
 EXIT_BY_FUNCTION = 4
-FRAME_BYTES_MAX = 64 * 1024 * 1024
-
-Frames = tuple[dict[str, Any], bytes]
 
 
 class Context:
     """What a function may ask of its invocation: the names are those of Lambda's context object."""
 
     def __init__(self, header: dict[str, Any], function_name: str) -> None:
-        self.aws_request_id = str(header["id"])
+        self.aws_request_id = str(header["invocation"])
         self.invoked_function_arn = str(header["arn"])
         self.function_name = function_name
         self.function_version = "$LATEST"
-        self._deadline = float(header["deadline"])
+        self._deadline = time.time() + float(header["timeout"])
 
     def get_remaining_time_in_millis(self) -> int:
         return max(0, int((self._deadline - time.time()) * 1000))
-
-
-class Channel:
-    """The socket to the parent. A thread reads it, so that its end is seen while the function runs."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._socket = socket.socket(fileno=descriptor)
-        self._socket.set_inheritable(False)
-        self._arrived: queue.SimpleQueue[Frames] = queue.SimpleQueue()
-        self._owner = os.getpid()
-
-    def start(self) -> None:
-        threading.Thread(target=self._read_forever, name="encola-parent", daemon=True).start()
-
-    def next(self) -> Frames:
-        return self._arrived.get()
-
-    def send(self, header: dict[str, Any], payload: bytes | None = None) -> None:
-        """Sends a message. A process that the function forked, and that came back from it, ends here."""
-        if os.getpid() != self._owner:
-            os._exit(0)
-        parts = [_frame(json.dumps(header).encode())]
-        if payload is not None:
-            parts.append(_frame(payload))
-        self._socket.sendall(b"".join(parts))
-
-    def _read_forever(self) -> None:
-        try:
-            with self._socket.makefile("rb") as stream:
-                while True:
-                    header = json.loads(_read_frame(stream))
-                    self._arrived.put((header, _read_frame(stream)))
-        finally:
-            os._exit(EXIT_PARENT_GONE)
-
-
-def _frame(data: bytes) -> bytes:
-    return len(data).to_bytes(4, "big") + data
-
-
-def _read_frame(stream: Any) -> bytes:
-    size = int.from_bytes(_read_exactly(stream, 4), "big")
-    return _read_exactly(stream, size)
-
-
-def _read_exactly(stream: Any, size: int) -> bytes:
-    data = stream.read(size)
-    if len(data) < size:
-        raise EOFError
-    return bytes(data)
 
 
 def error_of(error: BaseException) -> dict[str, Any]:
@@ -120,11 +57,11 @@ def load(name: str, directory: str) -> Callable[[Any, Context], Any]:
 
 
 def serve(channel: Channel, function: Callable[[Any, Context], Any], name: str) -> None:
-    """Runs the function for each event that comes. Returns never: the end of the channel ends the process."""
+    """Runs the function for each event that comes, till there will be none."""
     run = _Loop()
-    while True:
-        header, payload = channel.next()
-        channel.send({"started": header["id"]})  # from here on the function may have had effects
+    while (call := channel.next()) is not None:
+        header, payload = call
+        channel.send({"id": header["id"], "started": True})  # from here on the function may have had effects
         try:
             result = function(json.loads(payload), Context(header, name))
             if inspect.isawaitable(result):
@@ -165,9 +102,6 @@ class _Loop:
 def main(arguments: list[str]) -> None:
     """``descriptor module:function name directory``."""
     descriptor, target, name, directory = arguments
-    # Who stops a whole service signals all its processes; when this one ends is the server's decision. A handler, since
-    # to ignore the signal would be inherited by whatever the function starts.
-    signal.signal(signal.SIGTERM, lambda *_: None)
     channel = Channel(int(descriptor))
     channel.start()
     try:
