@@ -15,10 +15,14 @@ from encola.consumers.connection import Connection
 Result = TypeVar("Result")
 
 STOP_SECONDS_MAX = 10.0
+ASYNC_HERE = "this code runs in the event loop that would have to do it: await asend(), aresult() ... instead"
 
 
 class Bridge:
     """``connect`` makes a connection that is not open yet."""
+
+    waits = True
+    """May who waits for a result hope that somebody works meanwhile?"""
 
     def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect
@@ -34,7 +38,13 @@ class Bridge:
         self._loop = self._thread = self._connection = None
 
     def run(self, work: Coroutine[Any, Any, Result]) -> "concurrent.futures.Future[Result]":
-        """Runs a coroutine in the bridge's loop. The future raises what it raises."""
+        """Runs a coroutine in the bridge's loop. The future raises what it raises.
+
+        Raises RuntimeError in that loop itself: who waits for the future there would wait for ever.
+        """
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise RuntimeError(ASYNC_HERE)
         return asyncio.run_coroutine_threadsafe(work, self._started())
 
     def is_running_in(self, loop: asyncio.AbstractEventLoop) -> bool:

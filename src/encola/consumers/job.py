@@ -1,7 +1,6 @@
 """A handle of a job: how it stands, what came of it. It holds nothing but the job's name."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
@@ -106,16 +105,19 @@ class Job(Generic[Result]):
 
     async def aresult(self, timeout: float | None = None) -> Result:
         """As ``result``, for async code."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+        clock = asyncio.get_running_loop().time
+        deadline = None if timeout is None else clock() + timeout
         pause = LOOK_SECONDS_MIN
         while True:
             record = await self.arecord()
             if record is not None and record.state in ("completed", "dead", "cancelled"):
                 result: Result = self._outcome(record)
                 return result
-            if deadline is not None and time.monotonic() >= deadline:
+            if not self._app.bridge.waits:
+                raise ResultPendingError(f"the job {self.id} is {status_of(record)}, and nobody works meanwhile")
+            if deadline is not None and clock() >= deadline:
                 raise ResultPendingError(f"the job {self.id} is {status_of(record)} after {timeout} s")
-            remaining = pause if deadline is None else max(0.0, deadline - time.monotonic())
+            remaining = pause if deadline is None else max(0.0, deadline - clock())
             await asyncio.sleep(min(pause, remaining))
             pause = min(LOOK_SECONDS_MAX, pause * LOOK_GROWTH)
 

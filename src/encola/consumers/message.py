@@ -7,15 +7,22 @@ of a chain, ``join`` says to which group the job belongs.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from encola.consumers.errors import BadMessageError
+from encola.engine.records import MEMBERS_MAX, Key, Name
 
 VERSION = 1
 BODY_BYTES_MAX = 1_048_576
 """Of a message with its attributes (Amazon SQS quotas)."""
+
+ATTRIBUTES_BYTES = 4096
+"""Room that is left for attributes in a message."""
+
+GROUP_LENGTH_MAX = 100
 
 BAD_MESSAGE = "bad-message"
 OTHER_VERSION = "unsupported-version"
@@ -34,9 +41,9 @@ TRACE_LENGTH_MAX = 1024
 class Link(msgspec.Struct, frozen=True, omit_defaults=True):
     """A task that will be sent later. ``into``: the parameter that gets the result of what came before."""
 
-    task: str
-    queue: str
-    job: str
+    task: Name
+    queue: Name
+    job: Key
     args: msgspec.Raw
     into: str | None = None
     keyed: bool = False
@@ -48,9 +55,9 @@ class Membership(msgspec.Struct, frozen=True, omit_defaults=True):
     ``index`` is the place of this job's result among the others.
     """
 
-    group: str
-    total: int
-    index: int
+    group: Annotated[str, Meta(min_length=1, max_length=GROUP_LENGTH_MAX)]
+    total: Annotated[int, Meta(ge=1, le=MEMBERS_MAX)]
+    index: Annotated[int, Meta(ge=0, lt=MEMBERS_MAX)]
     then: Link
     run_anyway: bool = False
 
@@ -72,7 +79,8 @@ _decoder = msgspec.json.Decoder(JobMessage)
 
 
 def encode(message: JobMessage) -> str:
-    return _encoder.encode(message).decode()
+    """As JSON. The two characters that JSON may have and a message of SQS may not are escaped."""
+    return _encoder.encode(message).decode().replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff")
 
 
 def decode(body: str) -> JobMessage:
@@ -83,6 +91,8 @@ def decode(body: str) -> JobMessage:
         raise BadMessageError(BAD_MESSAGE, f"the body is no message of a job: {error}") from None
     except (UnicodeError, RecursionError):
         raise BadMessageError(BAD_MESSAGE, "the body is no message of a job") from None
+    if message.join is not None and message.join.index >= message.join.total:
+        raise BadMessageError(BAD_MESSAGE, f"a group of {message.join.total} has no member {message.join.index}")
     if message.v > VERSION:
         raise BadMessageError(
             OTHER_VERSION, f"the message is of version {message.v}; this runtime knows version {VERSION} and below"

@@ -16,13 +16,14 @@ ends it if members are missing by then.
 import asyncio
 import uuid
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from encola.consumers.errors import ConfigurationError, SendError
 from encola.consumers.job import Job
-from encola.consumers.message import JobMessage, Link, Membership, encode, trace_of
+from encola.consumers.message import GROUP_LENGTH_MAX, JobMessage, Link, Membership, encode, trace_of
 from encola.consumers.options import DAY, DELAY_MAX, SendOptions
 from encola.consumers.task import Prepared, Signature
 from encola.consumers.transport import Outgoing
@@ -36,8 +37,8 @@ TIMEOUT_TASK = "encola.join-timeout"
 class JoinTimeout(msgspec.Struct, frozen=True):
     """The arguments of ``TIMEOUT_TASK``."""
 
-    group: str
-    total: int
+    group: Annotated[str, Meta(min_length=1, max_length=GROUP_LENGTH_MAX)]
+    total: Annotated[int, Meta(ge=1, le=MEMBERS_MAX)]
     then: Link
     run_anyway: bool = False
 
@@ -71,9 +72,9 @@ class Chain:
 
     def __init__(self, steps: Sequence[Signature]) -> None:
         for index, step in enumerate(steps):
+            _must_be_tracked(step, "a chain")
             if index == 0 and step.missing is not None:
                 step.task.payload.decode(step.data)  # raises BadPayloadError unless there are defaults
-            _must_be_tracked(step, "a chain")
         self._steps = steps
 
     def send(self) -> Job[Any]:
@@ -100,10 +101,16 @@ class Group:
         self._timeout = timeout
         self._run_anyway = run_anyway
         self._then: Signature | None = None
+        self._alarms = ""
 
     def then(self, step: Signature) -> "Group":
         """What follows: its first missing parameter gets the list of results. Raises ConfigurationError."""
         _must_be_tracked(step, "what follows a group")
+        self._alarms = next((one.task.queue for one in (step, *self._members) if not _is_fifo(one)), "")
+        if not self._alarms:
+            raise ConfigurationError(
+                "a group needs a task on a queue that is not FIFO, for the message that ends it when its time is over"
+            )
         self._then = step
         return self
 
@@ -136,7 +143,7 @@ class Group:
         args = msgspec.json.encode(JoinTimeout(name, len(self._members), last, self._run_anyway))
         body = encode(JobMessage(TIMEOUT_TASK, msgspec.Raw(args), f"{TIMEOUT_TASK}/{name}"))
         delay = SendOptions(delay=self._timeout).seconds()
-        return Prepared(last.queue, f"{TIMEOUT_TASK}/{name}", Outgoing(body=body, attributes=trace, delay=delay))
+        return Prepared(self._alarms, f"{TIMEOUT_TASK}/{name}", Outgoing(body=body, attributes=trace, delay=delay))
 
 
 class GroupJob:
@@ -160,12 +167,19 @@ class GroupJob:
 
 
 def _link(step: Signature) -> Link:
-    job, keyed = (
-        step.task.job_id(step.data) if step.missing is None else (f"{step.task.name}/{uuid.uuid4().hex}", False)
-    )
-    return Link(step.task.name, step.task.queue, job, msgspec.Raw(step.data), step.missing, keyed)
+    task = step.task
+    job, keyed = task.job_id(step.data) if step.missing is None else (f"{task.name}/{uuid.uuid4().hex}", False)
+    queue = task.app.lane(task, task.settings.priority)
+    return Link(task.name, queue, job, msgspec.Raw(step.data), step.missing, keyed)
 
 
-def _must_be_tracked(step: Signature, what: str) -> None:
+def _is_fifo(step: Signature) -> bool:
+    return step.task.queue.endswith(".fifo")
+
+
+def _must_be_tracked(step: Any, what: str) -> None:
+    """Raises ConfigurationError, also for what is no signature at all."""
+    if not isinstance(step, Signature):
+        raise ConfigurationError(f"{what} is made of tasks with their arguments (task.s(...)), not of {step!r}")
     if not step.task.settings.track:
         raise ConfigurationError(f"{what} needs records, but {step.task.name} has track=False")
