@@ -24,7 +24,10 @@ LOOK_AGAIN_MIN: Duration = 20
 
 
 Wanted = Callable[[], bool]
-"""Asked of a receive that waited: may it still have messages? (Its caller may have left, or lost its right.)"""
+"""Asked of a receive before it waits, and after: may it still have messages?
+
+Its caller may have left, or lost its right.
+"""
 
 
 def always() -> bool:
@@ -62,7 +65,7 @@ class Receiving:
             if not deliveries and found is Outcome.TOO_LONG and not queue.ordered:
                 raise TooManyLeasedError(queue.address.name)
             return deliveries
-        return await self.park(queue, limit, lease, self._clock.now() + wait, wanted)
+        return await self.park(queue, limit, lease, self._clock.now() + wait, wanted) if wanted() else ()
 
     async def attempt(
         self, queue: Queue, attempt_id: str, limit: int, lease: Duration, wait: Duration, wanted: Wanted = always

@@ -4,16 +4,18 @@ All that aiohttp offers and we do not need is off: cookies, compression, redirec
 It is imported when the session is made: who never talks to a service does not pay for it.
 """
 
+import asyncio
 import ssl
 import time
 import urllib.request
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import aiohttp
 from yarl import URL
 
 from encola.consumers.sqs.address import Address
+from encola.consumers.sqs.line import current_line
 from encola.consumers.sqs.tries import BrokenError
 
 CONNECT_SECONDS_MAX = 5.0
@@ -37,6 +39,14 @@ class Answer(NamedTuple):
     date: str
 
 
+class _Response(aiohttp.ClientResponse):
+    async def start(self, connection: Any) -> aiohttp.ClientResponse:
+        line = current_line.get()
+        if line is not None:
+            line.connection = connection
+        return await super().start(connection)
+
+
 class Http:
     """To be made and used in one event loop."""
 
@@ -52,6 +62,7 @@ class Http:
             headers={"User-Agent": user_agent},
             skip_auto_headers=_NO_HEADERS_OF_ITS_OWN,
             auto_decompress=False,
+            response_class=_Response,
         )
 
     async def close(self) -> None:
@@ -74,14 +85,11 @@ class Http:
             ) as response:
                 answer = await response.read()
                 return Answer(response.status, answer, response.headers.get("Date", ""))
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise BrokenError(_told(error), sent=False) from None
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-            raise BrokenError(_told(error), sent=True, stale=time.monotonic() - begun < STALE_SECONDS) from None
-        except TimeoutError:
-            raise BrokenError(f"no answer within {wait + ANSWER_SECONDS_MAX:.0f} s", sent=True) from None
         except (aiohttp.ClientError, OSError) as error:
-            raise BrokenError(_told(error), sent=True) from None
+            line = current_line.get()
+            if line is not None and line.hung_up:
+                raise asyncio.CancelledError from None  # as was wanted: there is nothing to repeat
+            raise _broken(error, begun, wait) from None
 
     def _timeout(self, wait: float) -> aiohttp.ClientTimeout:
         timeout = self._timeouts.get(wait)
@@ -90,6 +98,16 @@ class Http:
                 total=wait + ANSWER_SECONDS_MAX, connect=CONNECT_SECONDS_MAX
             )
         return timeout
+
+
+def _broken(error: Exception, begun: float, wait: float) -> BrokenError:
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        return BrokenError(_told(error), sent=False)
+    if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError):
+        return BrokenError(_told(error), sent=True, stale=time.monotonic() - begun < STALE_SECONDS)
+    if isinstance(error, TimeoutError):
+        return BrokenError(f"no answer within {wait + ANSWER_SECONDS_MAX:.0f} s", sent=True)
+    return BrokenError(_told(error), sent=True)
 
 
 def _told(error: Exception) -> str:

@@ -18,6 +18,7 @@ from encola.consumers.sqs import copies
 from encola.consumers.sqs.answers import UNKNOWN_CALLER, decoder_of, shape_of
 from encola.consumers.sqs.batches import outcomes
 from encola.consumers.sqs.client import FaultError, ServiceClient
+from encola.consumers.sqs.line import HANG_UP_SECONDS_MAX, Line, current_line
 from encola.consumers.sqs.queues import FIFO_SUFFIX, LEASE_SECONDS_MAX, Queues
 from encola.consumers.sqs.requests import Requests
 from encola.consumers.sqs.shapes import Entry, Messages, SendEntry, Server, Wanted
@@ -150,11 +151,14 @@ class SqsTransport:
             return await self._requests.send(target, await self._queues.url(queue), entries, size)
 
     async def receive(self, queue: str, limit: int, wait: float, lease: float) -> Sequence[Incoming]:
+        line = Line()
+        token = current_line.set(line)
         request = asyncio.ensure_future(self._receive(queue, limit, wait, lease))
+        current_line.reset(token)
         try:
             return await asyncio.shield(request)
         except asyncio.CancelledError:
-            await self._take_back(request)
+            await self._take_back(request, line)
             raise
 
     async def _receive(self, queue: str, limit: int, wait: float, lease: float) -> Sequence[Incoming]:
@@ -176,9 +180,11 @@ class SqsTransport:
         messages = shape_of(_messages_decoder, answer).messages
         return [copies.received(queue, message, began) for message in messages or ()]
 
-    async def _take_back(self, request: "asyncio.Task[Sequence[Incoming]]") -> None:
+    async def _take_back(self, request: "asyncio.Task[Sequence[Incoming]]", line: Line) -> None:
         """Cancels a receive: its connection is closed, so that the service can tell. What came is given back."""
         await asyncio.sleep(0)  # an answer that is here has that long to be read
+        if not request.done() and self._is_encola and line.hang_up():
+            await asyncio.wait([request], timeout=HANG_UP_SECONDS_MAX)
         request.cancel()
         await asyncio.wait([request])
         if request.cancelled() or request.exception() is not None or not request.result():

@@ -110,6 +110,8 @@ class Conversation(asyncio.Protocol):
             return False
         if self._parsed is not None:
             self._parsed.request.hung_up = True
+            if self._parsed.request.parked:
+                return False
         if self._half_closed is None:
             self._half_closed = self._loop.call_later(self._house.limits.half_closed_seconds_max, self.abort)
         return True

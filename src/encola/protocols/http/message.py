@@ -11,7 +11,8 @@ class Request(msgspec.Struct):
 
     ``target`` is the raw request target (path and query, still percent-encoded). ``headers`` has lower-case
     names; a header that came more than once is joined with "," (RFC 9110 section 5.2). ``hung_up`` becomes true when
-    the client closes its sending side while it is being answered: most likely it has left.
+    the client closes its sending side while it is being answered: most likely it has left. A handler sets ``parked``
+    when it only waits for something to happen: it is then cancelled as soon as the client hangs up.
     """
 
     method: str
@@ -21,6 +22,7 @@ class Request(msgspec.Struct):
     peer: str = ""
     secure: bool = False
     hung_up: bool = False
+    parked: bool = False
 
 
 class Response(msgspec.Struct):

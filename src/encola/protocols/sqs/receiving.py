@@ -45,7 +45,8 @@ async def receive(
     names = _system_names(request)
 
     def wanted() -> bool:
-        """After a wait: is the client still there, and may it still receive?"""
+        """Before and after a wait: is the client still there, and may it still receive?"""
+        call.request.parked = True  # from now on what it may have got goes back if it leaves
         return not call.request.hung_up and desk.permits(call, queue.address, "ReceiveMessage")
 
     try:
