@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from encola.consumers.task import Task
 
 CLAIM_SECONDS = 15.0
+FIELDS = 5
+"""A sixth would be seconds, but times are on the minute."""
 
 
 class Schedule:
@@ -35,6 +37,8 @@ class Schedule:
         if not task.settings.track:
             raise ConfigurationError(f"{where}: it needs records, but the task has track=False")
         try:
+            if len(expression.split()) != FIELDS:
+                raise CronSimError("Wrong number of fields")
             self.next_after(datetime.now(self._zone))
         except (CronSimError, StopIteration):
             raise ConfigurationError(f"{where}: {expression!r} is no cron expression that ever fires") from None

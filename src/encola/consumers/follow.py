@@ -26,7 +26,6 @@ from encola.consumers.message import (
     plain,
 )
 from encola.consumers.middleware import Middleware, tell_following
-from encola.consumers.payload import to_json
 from encola.consumers.task import Task
 from encola.consumers.transport import Incoming, Outgoing, RefusedError
 from encola.consumers.workflow import JoinTimeout
@@ -156,7 +155,7 @@ class Follow:
         args = link.args
         if link.into is not None:
             try:
-                args = msgspec.Raw(to_json({**plain(args), link.into: result}))
+                args = msgspec.Raw(msgspec.json.encode({**plain(args), link.into: result}))
             except (TypeError, ValueError, OverflowError) as error:  # of a foreign producer
                 return f"its arguments are none: {error}"
         body = encode(JobMessage(link.task, args, link.job, link.keyed, then, join))

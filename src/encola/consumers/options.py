@@ -1,21 +1,24 @@
 """How a task is to be run, and how one wish is to be sent: values that are checked once, at the declaration."""
 
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
+from string import Formatter
 from typing import Any, Literal
 
 import msgspec
 
 from encola.consumers.errors import ConfigurationError
 from encola.consumers.retry import Backoff
-from encola.engine.records import HOLDERS_MAX
+from encola.engine.records import HOLDERS_MAX, INTERVAL_US_MAX
 
 DAY = 86_400.0
 DELAY_MAX = 14 * DAY
 WINDOW_DEFAULT = DAY
 RETRIES_MAX = 1000
 NAME_LENGTH_MAX = 100
+NUMBER_DIGITS_MAX = 9
 
 Priority = Literal["high", "normal", "low"]
 PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
@@ -39,9 +42,16 @@ class Rate(msgspec.Struct, frozen=True):
         """Reads ``100/s``, ``30/m``, ``5/10s``. Raises ConfigurationError."""
         count, _, per = text.replace(" ", "").partition("/")
         unit, times = per[-1:], per[:-1] or "1"
-        if not (count.isdigit() and int(count) > 0 and unit in _UNITS and times.isdigit() and int(times) > 0):
+        if not (_is_number(count) and unit in _UNITS and _is_number(times)):
             raise ConfigurationError(f"a rate is written as 100/s, 30/m or 5/10s, not {text!r}")
-        return cls(int(count), int(times) * _UNITS[unit])
+        rate = cls(int(count), int(times) * _UNITS[unit])
+        if rate.interval_us > INTERVAL_US_MAX:
+            raise ConfigurationError(f"a rate is at least one a day, not {text!r}")
+        return rate
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= NUMBER_DIGITS_MAX and int(text) > 0
 
 
 class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +89,8 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
                 raise ConfigurationError(f"{where}: limit_per_key needs limit_key (or key)")
         if self.priority not in PRIORITIES:
             raise ConfigurationError(f"{where}: the priority is one of {', '.join(PRIORITIES)}")
+        if self.run not in ("thread", "process"):
+            raise ConfigurationError(f"{where}: run is thread or process")
         if not 0 < self.window <= 365 * DAY:
             raise ConfigurationError(f"{where}: the window is between 0 and 365 days")
         if self.key is not None and not self.track:
@@ -95,6 +107,10 @@ class SendOptions(msgspec.Struct, frozen=True, kw_only=True):
     group: str | None = None
     attributes: dict[str, str] = {}
 
+    def __post_init__(self) -> None:
+        if self.priority is not None and self.priority not in PRIORITIES:
+            raise ConfigurationError(f"the priority is one of {', '.join(PRIORITIES)}")
+
     def seconds(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> float:
         """How long the message is to be delayed. Raises ConfigurationError."""
         if self.at is not None and self.at.tzinfo is None:
@@ -108,11 +124,27 @@ class SendOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def template(pattern: str | Callable[..., str], arguments: dict[str, Any], what: str) -> str:
-    """Fills in a key's pattern. Raises ConfigurationError when it names what the task has not."""
+    """Fills in a key's pattern. Raises ConfigurationError when that fails, or makes no text."""
     try:
-        return pattern(**arguments) if callable(pattern) else pattern.format(**arguments)
-    except (KeyError, IndexError, AttributeError, ValueError, TypeError) as error:
+        made = pattern(**arguments) if callable(pattern) else pattern.format(**arguments)
+    except Exception as error:  # whatever a function, or an argument's own format, raises
         raise ConfigurationError(f"{what} {pattern!r} cannot be filled in: {type(error).__name__}: {error}") from None
+    if not isinstance(made, str):
+        raise ConfigurationError(f"{what} {pattern!r} cannot be filled in: a {type(made).__name__} is no text")
+    return made
+
+
+def check_template(pattern: str | Callable[..., str] | None, names: Collection[str], what: str) -> None:
+    """Raises ConfigurationError when a pattern can never be filled in with arguments of these names."""
+    if not isinstance(pattern, str):
+        return
+    try:
+        wanted = {name for _, name, _, _ in Formatter().parse(pattern) if name is not None}
+    except ValueError as error:
+        raise ConfigurationError(f"{what} {pattern!r} cannot be filled in: {error}") from None
+    for name in wanted:
+        if re.split(r"[.\[]", name, maxsplit=1)[0] not in names:
+            raise ConfigurationError(f"{what} {pattern!r} cannot be filled in: the task has no parameter {name!r}")
 
 
 def lane_of(queue: str, priority: Priority) -> str:

@@ -6,6 +6,7 @@ types, dataclasses, TypedDicts, Structs, enums, dates, UUIDs, decimals, unions, 
 
 import hashlib
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -22,8 +23,26 @@ _canonical = msgspec.json.Encoder(order="deterministic")
 
 
 def to_json(value: Any) -> bytes:
-    """JSON of arguments and results. Raises TypeError, ValueError, whatever a foreign type raises."""
-    return _encoder.encode(value)
+    """JSON of arguments and results.
+
+    Raises TypeError, ValueError (also for NaN and infinities: JSON has none), whatever a foreign type raises.
+    """
+    data = _encoder.encode(value)
+    if b"null" in data:  # what msgspec makes of them
+        _refuse_what_is_not_finite(msgspec.to_builtins(value, enc_hook=_encode_foreign))
+    return data
+
+
+def _refuse_what_is_not_finite(value: Any) -> None:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{value} cannot be made JSON")
+    elif isinstance(value, dict):
+        for one in value.values():
+            _refuse_what_is_not_finite(one)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for one in value:
+            _refuse_what_is_not_finite(one)
 
 
 def _encode_foreign(value: Any) -> Any:
@@ -78,8 +97,8 @@ class Payload:
         """The arguments as JSON, as the consumer will check them. Raises BadPayloadError."""
         try:
             given = self._signature.bind(*args, **kwargs).arguments
-            data = _encoder.encode(given)
-        except (TypeError, ValueError, OverflowError) as error:
+            data = to_json(given)
+        except Exception as error:  # msgspec's own errors, and whatever a foreign type's method raises
             raise BadPayloadError(f"{self._name}: {error}") from None
         self.decode(data)
         return data
@@ -88,8 +107,8 @@ class Payload:
         """As ``encode`` without a check of what is missing; also the name of the first parameter that is missing."""
         try:
             given = self._signature.bind_partial(*args, **kwargs).arguments
-            data = _encoder.encode(given)
-        except (TypeError, ValueError, OverflowError) as error:
+            data = to_json(given)
+        except Exception as error:
             raise BadPayloadError(f"{self._name}: {error}") from None
         return data, next((name for name in self.names if name not in given), None)
 

@@ -6,7 +6,7 @@ over the whole interval, so that they do not come back together.
 
 import msgspec
 
-ATTEMPT_EXPONENT_MAX = 40  # 2 ** 40 seconds is beyond any cap, and no overflow
+ATTEMPT_EXPONENT_MAX = 40  # 2 ** 40 seconds is beyond any cap
 
 
 class Backoff(msgspec.Struct, frozen=True):
@@ -23,7 +23,11 @@ class Backoff(msgspec.Struct, frozen=True):
     def delay(self, attempt: int, chance: float) -> float:
         """Seconds to wait after attempt number ``attempt`` (from 1) failed; ``chance`` is a random number in [0, 1)."""
         exponent = min(max(attempt, 1) - 1, ATTEMPT_EXPONENT_MAX)
-        return chance * min(self.cap, self.base * self.factor**exponent)
+        try:
+            longest = min(self.cap, self.base * self.factor**exponent)
+        except OverflowError:
+            longest = self.cap
+        return chance * longest
 
 
 BACKOFF_DEFAULT = Backoff()

@@ -18,7 +18,7 @@ from encola.consumers.message import (
     Membership,
     encode,
 )
-from encola.consumers.options import SendOptions, TaskOptions, template
+from encola.consumers.options import SendOptions, TaskOptions, check_template, template
 from encola.consumers.payload import Payload
 from encola.consumers.transport import Outgoing
 from encola.engine.records import KEY_LENGTH_MAX
@@ -49,6 +49,8 @@ class Task(Generic[Given, Result]):
         self.function = function
         self.settings = options
         self.payload = Payload(function)
+        for what, pattern in (("key", options.key), ("limit_key", options.limit_key), ("group", options.group)):
+            check_template(pattern, self.payload.names, f"task {options.name}: the {what}")
         self.is_async = inspect.iscoroutinefunction(function)
         self._prefix = f"{options.name}/"
         # ``report/{month}`` is a whole id. To look at the pattern, not at what is filled in, keeps other keys apart.
