@@ -10,6 +10,7 @@ import pytest
 
 from encola.testing import EncolaServer
 
+from ..process import ServerProcess
 from .bench import Queues, WorkProcess, wait_until
 
 pytestmark = pytest.mark.crash
@@ -63,7 +64,7 @@ def grow(mib):
 class Office:
     """An application in a file, its queue, and the notes that its tasks leave."""
 
-    def __init__(self, directory: Path, server: EncolaServer, name: str, queues: Queues) -> None:
+    def __init__(self, directory: Path, name: str, queues: Queues) -> None:
         self.directory = directory
         self.name = name
         self.queues = queues
@@ -93,8 +94,8 @@ class Office:
 
 
 @pytest.fixture
-def office(tmp_path: Path, house: EncolaServer, queue: str, queues: Queues) -> Office:
-    return Office(tmp_path, house, queue, queues)
+def office(tmp_path: Path, queue: str, queues: Queues) -> Office:
+    return Office(tmp_path, queue, queues)
 
 
 @pytest.fixture
@@ -375,3 +376,25 @@ def test_a_worker_that_waits_for_its_server_can_be_stopped(start: Work, work: Wo
     worker = work("office:app", NAME=office.name, url="http://127.0.0.1:1")
     worker.logs("not there yet")
     assert worker.stop() == 0
+
+
+# Without its server ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["killed", pytest.param("frozen", marks=pytest.mark.slow)])
+def test_a_worker_ends_also_when_its_server_does_not_answer(tmp_path: Path, work: Work, queue: str, how: str) -> None:
+    """What it cannot give back comes again when its lease is over."""
+    with ServerProcess(tmp_path / "server") as server:
+        office = Office(tmp_path, queue, Queues(server.url))
+        worker = work("office:app", "--grace", "0.2", NAME=queue, LEASE="2", url=server.url).ready()
+        office.send("patient", 1)
+        office.noted("began 1 attempt 1")
+        server.send_signal(signal.SIGKILL if how == "killed" else signal.SIGSTOP)
+        try:
+            assert worker.stop() == 0
+        finally:
+            if how == "frozen":
+                server.send_signal(signal.SIGCONT)
+        server.restart()
+        work("office:app", "--grace", "0.2", NAME=queue, url=server.url).ready()
+        office.noted("began 1 attempt 2")

@@ -4,6 +4,8 @@ Many coroutines send, settle and ask one by one; each kind of call has a line (`
 arrives while a request is under way. Nobody waits for a batch to fill.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal, TypeVar
 
@@ -53,13 +55,13 @@ class Connection:
             raise
         self.jobs = jobs
 
-    async def close(self) -> None:
-        """Waits for what is under way."""
-        for sender in self._senders.values():
-            await sender.close()
-        for line in self._lines.values():
-            await line.close()
-        await self._commands.close()
+    async def close(self, within: float | None = None) -> None:
+        """Waits for what is under way, for so many seconds at most."""
+        lines: list[Coalescer[Any, Any]] = [*self._senders.values(), *self._lines.values(), self._commands]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                for line in lines:
+                    await line.close()
         if self.jobs is not None:
             await self.jobs.close()
         await self.transport.close()
