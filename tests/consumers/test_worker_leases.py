@@ -335,3 +335,27 @@ async def test_a_job_that_is_cancelled_while_it_runs_is_stopped_at_its_next_rene
         await until(lambda: not worker._keeper.holds, "it is settled")
     assert await asyncio.to_thread(queues.held, queue) == 0
     assert await asyncio.to_thread(queues.held, f"{queue}-dead") == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_at_a_shutdown_an_answer_counts_and_whatever_is_raised_does_not(
+    app: encola.App, queue: str, queues: Queues, watched: Watched, kind: str
+) -> None:
+    losing = Losing(app, queue, kind)
+    async with working(app, grace=0):
+        job = await losing.task.asend()
+        await asyncio.wait_for(losing.began.wait(), 30)
+    connection = app.connect()
+    await connection.open()
+    assert connection.jobs is not None
+    (record,) = await connection.jobs.get([job.record_key])
+    await connection.close()
+    assert record is not None
+    assert record.errors == ()
+    if kind == "stubborn":
+        assert (record.state, bytes(record.result)) == ("completed", b'"late"')
+        assert await asyncio.to_thread(queues.held, queue) == 0
+    else:  # a thread that was interrupted is not asked for its answer
+        assert (record.state, record.attempts) == ("failed", 0)
+        (message,) = await asyncio.to_thread(queues.receive, queue)
+        assert message["Attributes"]["ApproximateReceiveCount"] == "1"
