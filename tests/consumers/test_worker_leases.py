@@ -243,7 +243,7 @@ async def test_a_renewal_that_fails_once_is_tried_again_before_the_lease_is_over
     assert len(watched.asked("received")) == 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["async", "stubborn", "stubborn thread"])
 async def test_a_record_that_another_worker_has_stops_the_handler_though_the_message_is_ours(
     app: encola.App, queue: str, watched: Watched, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:

@@ -398,3 +398,11 @@ def test_a_worker_ends_also_when_its_server_does_not_answer(tmp_path: Path, work
         server.restart()
         work("office:app", "--grace", "0.2", NAME=queue, url=server.url).ready()
         office.noted("began 1 attempt 2")
+
+
+def test_a_worker_whose_keys_are_refused_ends_with_one_line(start: Work) -> None:
+    worker = start(AWS_SECRET_ACCESS_KEY="another")
+    assert worker.wait() == 2
+    (line,) = worker.logged.splitlines()
+    assert "the service refuses this worker: " in line
+    assert "signature we calculated does not match" in line
