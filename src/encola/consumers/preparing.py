@@ -27,15 +27,6 @@ def require_records(app: "App", queues: Collection[str]) -> None:
             )
 
 
-def require_modules(app: "App", queues: Collection[str]) -> None:
-    """Raises ConfigurationError for a task that a process of its own would not find."""
-    for task in app.tasks.values():
-        if task.queue in queues and task.settings.run == "process":
-            from encola.consumers.task_processes import module_of
-
-            module_of(task)
-
-
 async def prepare_queues(app: "App", transport: Transport, queues: Sequence[QueueOptions]) -> None:
     """Makes what is missing if the application may; warns of what will hurt later.
 

@@ -21,7 +21,7 @@ import msgspec
 from encola.consumers.app import App
 from encola.consumers.errors import ConfigurationError, EncolaError
 from encola.consumers.jobstore import JobStoreError
-from encola.consumers.transport import TransportError
+from encola.consumers.transport import RefusedError, TransportError
 from encola.consumers.worker import CONCURRENCY_DEFAULT, GRACE_SECONDS, Worker
 
 EXIT_CONFIGURATION = 2
@@ -109,6 +109,7 @@ def run(options: WorkOptions) -> int:
             concurrency=options.concurrency,
             grace=options.grace,
             max_jobs=options.max_jobs,
+            path=options.app,
         )
     except (ConfigurationError, ValueError) as error:
         _log.critical("%s", error)
@@ -155,6 +156,8 @@ class _Process:
             try:
                 await self._worker.run()
                 return
+            except RefusedError as error:  # wrong keys, no right: it does not help to ask again
+                raise ConfigurationError(f"the service refuses this worker: {error}") from None
             except TransportError as error:
                 if self._worker.liveness.polls:
                     raise

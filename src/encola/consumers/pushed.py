@@ -34,6 +34,7 @@ from encola.consumers.runner import Runner
 from encola.consumers.slots import FreeTurn
 from encola.consumers.sqs import copies
 from encola.consumers.sqs.shapes import AttributeValue, Message
+from encola.consumers.task_processes import TaskProcesses
 from encola.consumers.transport import Incoming, RefusedError, TransportError
 
 if TYPE_CHECKING:
@@ -91,7 +92,9 @@ class _Function:
     def __init__(self, app: "App", connection: Connection, concurrency: int) -> None:
         self._app = app
         self.connection = connection
-        self._executor, self._resources = Executor(), Resources()
+        processes = TaskProcesses(app)
+        processes.require({task.queue for task in app.tasks.values()})
+        self._executor, self._resources = Executor(processes), Resources()
         self._turns = asyncio.Semaphore(concurrency)
         prefix = app.record_key("")
         self._gate = Gate(connection, prefix, app.lease)

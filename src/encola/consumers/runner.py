@@ -10,7 +10,6 @@ leaves a message that comes again and finds the record: it is not run again.
 """
 
 import asyncio
-import inspect
 import logging
 import random
 import time
@@ -23,23 +22,23 @@ from encola.consumers.connection import Connection
 from encola.consumers.context import CurrentJob
 from encola.consumers.errors import AlreadyDone, BadMessageError, BadPayloadError, TaskExitError
 from encola.consumers.execution import Executor
-from encola.consumers.follow import Follow
+from encola.consumers.follow import JOIN_WINDOW, Follow
 from encola.consumers.gate import Gate
 from encola.consumers.jobstore import JobStoreError
 from encola.consumers.leases import Hold
 from encola.consumers.message import DUE_ATTRIBUTE, JobMessage, decode, trace_of
 from encola.consumers.middleware import Outcome, tell_ended
 from encola.consumers.options import DELAY_MAX
-from encola.consumers.payload import payload_hash, to_json
+from encola.consumers.payload import payload_hash
 from encola.consumers.resources import Resources
+from encola.consumers.results import NULL, encode_result
 from encola.consumers.retry import Backoff
 from encola.consumers.slots import Turn
 from encola.consumers.task import Task
 from encola.consumers.transport import Incoming, RefusedError, TransportError
-from encola.consumers.verdicts import Again, BadResultError, describe, explanation, judge, text_of
+from encola.consumers.verdicts import Again, describe, explanation, judge, text_of
 from encola.consumers.workflow import TIMEOUT_TASK, JoinTimeout
 from encola.engine import records
-from encola.engine.records import RESULT_BYTES_MAX
 
 UNKNOWN_TASK = "unknown-task"
 UNKNOWN_RETRIES = 8
@@ -58,7 +57,6 @@ BUSY_JITTER = 0.5
 NO_DEAD_LETTERS_SECONDS = 900.0
 """How long a message rests that belongs on a dead-letter queue when there is none."""
 
-_NULL = msgspec.Raw(b"null")
 _log = logging.getLogger("encola.worker")
 
 
@@ -301,7 +299,7 @@ class Runner:
                 raise _CrashedError(
                     f"it was received {attempt.number - 1} times without an end (was its worker killed?)"
                 )
-            encoded = _encode_result(await self._call(attempt, turn))
+            encoded = encode_result(await self._call(attempt, turn))
             if hold.stopped == "lost":  # it was told, and went on
                 raise asyncio.CancelledError
         except asyncio.CancelledError:
@@ -313,7 +311,7 @@ class Runner:
             return await self._failed(attempt, TaskExitError("the task was cancelled from within"))
         except AlreadyDone:
             turn.end()
-            return await self._completed(attempt, _NULL)
+            return await self._completed(attempt, NULL)
         except GeneratorExit:
             raise
         except BaseException as error:  # what is no Exception would end the worker, of whom it is not the fault
@@ -344,11 +342,11 @@ class Runner:
             run = self._executor.run
             middleware = task.app.middleware
             if not middleware:
-                return await run(task, arguments, job)
+                return await run(task, arguments, job, attempt.wish.args)
 
             async def call(depth: int = 0) -> Any:
                 if depth == len(middleware):
-                    return await run(task, arguments, job)
+                    return await run(task, arguments, job, attempt.wish.args)
                 return await middleware[depth].running(job, attempt.message.attributes, lambda: call(depth + 1))
 
             began = time.monotonic()
@@ -369,6 +367,8 @@ class Runner:
             owner, key = attempt.owner, self._key(attempt)
             attempt.hold.owner_fence = None
             window = int(attempt.task.settings.window * 1000)
+            if attempt.wish.join is not None:  # its result waits for those of the others
+                window = max(window, JOIN_WINDOW)
             reply = await self._connection.command(records.Complete(key, owner, attempt.fence, window, result))
             if isinstance(reply, records.Lost):
                 _log.warning("job %s: its lease was lost, and the result is thrown away", attempt.job)
@@ -459,21 +459,6 @@ def _carry(attempt: Attempt) -> tuple[Mapping[str, str], int]:
 
 def _progressed(hold: Hold) -> None:
     hold.progressed = True
-
-
-def _encode_result(result: Any) -> msgspec.Raw:
-    """Raises BadResultError."""
-    if result is None:
-        return _NULL
-    try:
-        encoded = to_json(result)
-    except Exception as error:  # msgspec's own errors, and whatever a foreign type's method raises
-        if inspect.iscoroutine(result):
-            result.close()
-        raise BadResultError(f"the result cannot be made JSON: {text_of(error)}") from None
-    if len(encoded) > RESULT_BYTES_MAX:
-        raise BadResultError(f"the result has {len(encoded)} bytes; at most {RESULT_BYTES_MAX} are kept")
-    return msgspec.Raw(encoded)
 
 
 def _due(message: Incoming) -> int:

@@ -28,11 +28,12 @@ from encola.consumers.follow import Follow
 from encola.consumers.gate import Gate
 from encola.consumers.leases import Hold, LeaseKeeper
 from encola.consumers.options import WINDOW_DEFAULT
-from encola.consumers.preparing import prepare_queues, require_modules, require_records
+from encola.consumers.preparing import prepare_queues, require_records
 from encola.consumers.queues import QueueOptions
 from encola.consumers.resources import Resources
 from encola.consumers.runner import Runner
 from encola.consumers.slots import Slots, SlotTurn
+from encola.consumers.task_processes import TaskProcesses
 from encola.consumers.transport import Incoming
 from encola.consumers.watchdog import Watchdog
 
@@ -41,6 +42,9 @@ CONCURRENCY_MAX = 1000
 GRACE_SECONDS = 30.0
 STOP_SECONDS_MAX = 10.0
 """After the grace period: for giving back what was not finished."""
+
+CLOSE_SECONDS_MAX = 2.0
+"""At the very end: for requests that a service does not answer."""
 
 _log = logging.getLogger("encola.worker")
 
@@ -55,7 +59,10 @@ class Running(msgspec.Struct, frozen=True):
 
 
 class Worker:
-    """See the module. ``queues`` limits it to some of the application's; ``max_jobs`` lets it stop after so many."""
+    """See the module. ``queues`` limits it to some of the application's; ``max_jobs`` lets it stop after so many.
+
+    ``path`` is the application's ``module:name`` for tasks in processes; without it, it is looked for.
+    """
 
     def __init__(
         self,
@@ -66,6 +73,7 @@ class Worker:
         grace: float = GRACE_SECONDS,
         name: str | None = None,
         max_jobs: int | None = None,
+        path: str | None = None,
     ) -> None:
         """Raises ValueError."""
         if not 1 <= concurrency <= CONCURRENCY_MAX:
@@ -82,6 +90,7 @@ class Worker:
         self.jobs_done = 0
         self._grace = grace
         self._max_jobs = max_jobs
+        self._path = path
         self._slots = Slots(concurrency)
         self.stopping = asyncio.Event()
         self._work: set[asyncio.Task[Any]] = set()
@@ -113,7 +122,8 @@ class Worker:
 
     async def run(self) -> None:
         """Works until it is stopped. Raises TransportError, JobStoreError, ConfigurationError when it cannot begin."""
-        require_modules(self.app, self.queues)
+        processes = TaskProcesses(self.app, self._path)
+        processes.require(self.queues)
         connection = self.app.connect()
         await connection.open()
         try:
@@ -123,15 +133,15 @@ class Worker:
             await prepare_queues(self.app, connection.transport, queues)
             self.app.use(connection)
             try:
-                await self._serve(connection, queues)
+                await self._serve(connection, queues, Executor(processes))
             finally:
                 self.app.leave()
         finally:
-            await connection.close()
+            await connection.close(CLOSE_SECONDS_MAX)
 
-    async def _serve(self, connection: Connection, queues: Sequence[QueueOptions]) -> None:
+    async def _serve(self, connection: Connection, queues: Sequence[QueueOptions], executor: Executor) -> None:
         prefix = self.app.record_key("")
-        executor, resources = Executor(), Resources()
+        resources = Resources()
         gate = Gate(connection, prefix, self.app.lease)
         self._keeper = LeaseKeeper(connection, self.app.lease)
         self._runner = Runner(

@@ -8,7 +8,7 @@
 
 What runs is the runtime's own path of a message: the same checks, records, retries and dead letters; only queue and
 records are in memory, and time is virtual, also for ``asyncio.sleep`` in a task. Chance is fixed: a back-off waits half
-of its longest.
+of its longest. Tasks with ``run="process"`` run in a thread: a test may replace what they use.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from encola.broker.clock import Clock
 from encola.consumers.app import App
 from encola.consumers.batches import BatchTask
 from encola.consumers.batching import BatchHandler, Item
-from encola.consumers.bridge import Bridge
+from encola.consumers.bridge import ASYNC_HERE, Bridge
 from encola.consumers.connection import Connection
 from encola.consumers.cron import tick
 from encola.consumers.execution import Executor
@@ -121,7 +121,7 @@ class Inline:
         self._queues = [app.queue_options(name) for name in sorted({task.queue for task in app.tasks.values()})]
         await prepare_queues(app, self._transport, self._queues)
         prefix = app.record_key("")
-        self._executor, self._resources = Executor(processes=False), Resources()
+        self._executor, self._resources = Executor(), Resources()
         self._keeper = LeaseKeeper(self._connection, LEASE)
         self._runner = Runner(
             self._connection,
@@ -226,12 +226,17 @@ class Inline:
 class _InlineBridge(Bridge):
     """Sync code reaches the test's own loop: directly, or from the thread in which a task runs."""
 
+    waits = False
+
     def __init__(self, loop: "_VirtualLoop", connection: Connection) -> None:
         self._own_loop = loop
         self._own_connection = connection
 
     def run(self, work: Coroutine[Any, Any, Result]) -> "concurrent.futures.Future[Result]":
         if self._own_loop.is_running():
+            if asyncio._get_running_loop() is self._own_loop:
+                work.close()
+                raise RuntimeError(ASYNC_HERE)
             return asyncio.run_coroutine_threadsafe(work, self._own_loop)
         future: concurrent.futures.Future[Result] = concurrent.futures.Future()
         try:
