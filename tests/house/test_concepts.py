@@ -1,11 +1,11 @@
-"""The diagram of a message's life in docs/concepts.md is that of the engine."""
+"""The diagram of a message's life in docs/concepts/messages.md is that of the engine."""
 
 from encola.engine.lifecycle import TRANSITIONS, Event, State
 
 from .files import ROOT
 from .markdown import blocks, prose, section
 
-PAGE = ROOT / "docs" / "concepts.md"
+PAGE = ROOT / "docs" / "concepts" / "messages.md"
 
 
 def diagram() -> str:

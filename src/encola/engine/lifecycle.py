@@ -2,7 +2,7 @@
 
 This is the only place that says when a lease may be settled or extended. Stores read a row, ask here, and
 carry out the answer in the same transaction. ``TRANSITIONS`` is the source of the diagram in
-``docs/concepts.md``.
+``docs/concepts/messages.md``.
 """
 
 import enum
