@@ -46,7 +46,9 @@ class Schedule:
 
     def next_after(self, moment: datetime) -> datetime:
         """The first time after ``moment``, across changes of the zone's clock."""
-        time: datetime = next(CronSim(self.expression, moment.astimezone(self._zone)))
+        times = CronSim(self.expression, moment.astimezone(self._zone))
+        # In an hour that is there for the second time cronsim begins with the times of the first.
+        time: datetime = next(time for time in times if time.timestamp() > moment.timestamp())
         return time
 
     def missed(self, now: datetime) -> datetime | None:

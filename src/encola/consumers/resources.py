@@ -14,6 +14,7 @@ answers a context manager; or any of these as ``async``. It is called without ar
 import asyncio
 import contextlib
 import inspect
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,9 @@ import msgspec
 
 USE: Any = None
 """The default of a parameter with ``Use``: producers leave it out."""
+
+
+_log = logging.getLogger("encola.worker")
 
 
 class Use(msgspec.Struct, frozen=True):
@@ -34,7 +38,7 @@ class Resources:
 
     def __init__(self) -> None:
         self._opened: dict[Callable[[], Any], asyncio.Future[Any]] = {}
-        self._stack = contextlib.AsyncExitStack()
+        self._stacks: list[contextlib.AsyncExitStack] = []
 
     async def get(self, provider: Callable[[], Any]) -> Any:
         """Raises what the provider raises; the next use tries again."""
@@ -44,25 +48,40 @@ class Resources:
         try:
             return await asyncio.shield(opened)
         except BaseException:
-            if opened.done() and not opened.cancelled() and opened.exception() is not None:
-                self._opened.pop(provider, None)
+            failed = opened.done() and (opened.cancelled() or opened.exception() is not None)
+            if failed and self._opened.get(provider) is opened:  # or another try has begun
+                del self._opened[provider]
             raise
 
     async def _open(self, provider: Callable[[], Any]) -> Any:
+        stack = contextlib.AsyncExitStack()
+        resource = await self._enter(stack, provider)
+        self._stacks.append(stack)
+        return resource
+
+    async def _enter(self, stack: contextlib.AsyncExitStack, provider: Callable[[], Any]) -> Any:
         if inspect.isasyncgenfunction(provider):
-            return await self._stack.enter_async_context(contextlib.asynccontextmanager(provider)())
+            return await stack.enter_async_context(contextlib.asynccontextmanager(provider)())
         if inspect.isgeneratorfunction(provider):
-            return self._stack.enter_context(contextlib.contextmanager(provider)())
+            return stack.enter_context(contextlib.contextmanager(provider)())
         made = provider()
         if inspect.isawaitable(made):
             made = await made
         if hasattr(made, "__aenter__"):
-            return await self._stack.enter_async_context(made)
+            return await stack.enter_async_context(made)
         if hasattr(made, "__enter__") and hasattr(made, "__exit__"):
-            return self._stack.enter_context(made)
+            return stack.enter_context(made)
         return made
 
     async def close(self) -> None:
-        """Closes what was opened, the last first."""
+        """Closes what was opened, the last first. An error of one is logged, and keeps none of the others open."""
+        opening = [one for one in self._opened.values() if not one.done()]
+        for one in opening:
+            one.cancel()
+        await asyncio.gather(*opening, return_exceptions=True)
         self._opened.clear()
-        await self._stack.aclose()
+        while self._stacks:
+            try:
+                await self._stacks.pop().aclose()
+            except Exception:
+                _log.exception("a resource could not be closed")
