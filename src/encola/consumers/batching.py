@@ -19,7 +19,7 @@ from encola.consumers.execution import Executor
 from encola.consumers.gate import Gate
 from encola.consumers.jobstore import JobStoreError
 from encola.consumers.leases import Hold, LeaseKeeper
-from encola.consumers.message import decode
+from encola.consumers.message import decode, due_in
 from encola.consumers.middleware import Outcome, tell_ended
 from encola.consumers.queues import QueueOptions
 from encola.consumers.resources import Resources
@@ -135,6 +135,8 @@ class BatchRunner:
             _log.warning("a batch of %s waits for its rate in vain, and comes again: %s", task.name, error)
             await asyncio.gather(*(self._handler.give_back(item) for item in items))
             return
+        stopped = [item for item in items if item.hold.stopped is not None]  # while it waited for its rate
+        await asyncio.gather(*(self._handler.give_back(item) for item in stopped))
         self._worker.ended(await self._handler.run([item for item in items if item.hold.stopped is None]))
 
 
@@ -160,9 +162,12 @@ class BatchHandler:
         self._chance = chance
 
     async def read(self, message: Incoming, items: list[Item]) -> None:
-        """Adds what the message holds; one that holds nothing of use goes to the dead-letter queue."""
+        """Adds what the message holds. One that is not due yet goes back, one that holds nothing of use is rejected."""
         hold = self._keeper.hold(message)
         try:
+            if (seconds := due_in(message.attributes, time.time())) > 0:
+                await self._settle(hold, self._connection.release(message, seconds))
+                return
             wish = decode(message.body)
             if wish.task != self.task.name:
                 raise BadMessageError("unknown-task", f"the queue belongs to {self.task.name}, not {wish.task[:100]}")
@@ -238,12 +243,14 @@ class BatchHandler:
 
     async def _done(self, item: Item) -> Outcome:
         if item.hold.stopped == "lost":
+            self._keeper.let_go(item.hold)
             return "lost"
         await self._settle(item.hold, self._connection.delete(item.hold.message))
         return "completed"
 
     async def _failed(self, item: Item, error: Exception) -> Outcome:
         if item.hold.stopped == "lost":
+            self._keeper.let_go(item.hold)
             return "lost"
         message = item.hold.message
         verdict = judge(error, message.receives, self.task.settings, self._chance())
@@ -259,7 +266,11 @@ class BatchHandler:
         await self._settle(hold, self._connection.reject(hold.message, reason, error))
 
     async def give_back(self, item: Item) -> None:
-        await self._settle(item.hold, self._connection.release(item.hold.message, 0))
+        """It comes again at once, and this delivery does not count."""
+        if item.hold.stopped == "lost":
+            self._keeper.let_go(item.hold)
+        else:
+            await self._settle(item.hold, self._connection.release(item.hold.message, 0))
 
     async def _settle(self, hold: Hold, settling: Any) -> None:
         try:

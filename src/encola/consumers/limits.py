@@ -8,7 +8,7 @@ from encola.consumers.options import Rate
 from encola.engine import records
 
 PATIENCE_SECONDS = 2.0
-"""A job that may start within this time waits for it here; a later one is given back to the queue."""
+"""A job that may start within about this time waits for it here; a later one is given back to the queue."""
 
 LONG_PATIENCE_MS = 60_000
 """A batch waits so long for its turn before it asks anew: its items are held all the time."""
@@ -21,7 +21,7 @@ class RateLimit:
         self._connection = connection
         self._key = key
         self._rate = rate
-        self._waiting: list[asyncio.Future[float]] = []
+        self._waiting: list[asyncio.Future[tuple[float, bool]]] = []
         self._booking: asyncio.Task[None] | None = None
 
     async def wait(self) -> float:
@@ -29,12 +29,12 @@ class RateLimit:
 
         Raises JobStoreError.
         """
-        future: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[tuple[float, bool]] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         if self._booking is None or self._booking.done():
             self._booking = asyncio.get_running_loop().create_task(self._book())
-        start = await future
-        if start > PATIENCE_SECONDS:
+        start, booked = await future
+        if not booked:
             return start
         if start > 0:
             await asyncio.sleep(start)
@@ -51,7 +51,7 @@ class RateLimit:
                 return
 
     async def _book(self) -> None:
-        """Answers each who waits with the seconds until its start."""
+        """Answers each who waits with the seconds until its start, and whether it is booked."""
         while self._waiting:
             waiting, self._waiting = self._waiting, []
             try:
@@ -67,8 +67,11 @@ class RateLimit:
                 if not future.done():
                     future.set_result(start)
 
-    async def _starts(self, count: int) -> list[float]:
-        """As many are booked as can start within the patience; the rest are told when to ask again."""
+    async def _starts(self, count: int) -> list[tuple[float, bool]]:
+        """As many are booked as can start within the patience; the rest are told when to ask again.
+
+        What is booked is used: others come after it. So a start may be up to twice the patience away.
+        """
         interval = self._rate.interval_us
         booked = min(count, max(1, int(PATIENCE_SECONDS * 1_000_000 / interval)))
         reply = await self._connection.command(
@@ -77,10 +80,10 @@ class RateLimit:
         assert isinstance(reply, records.Reserved)  # noqa: S101 - narrows the type
         first = max(0.0, (reply.start_at_us - reply.now_us) / 1_000_000)
         if not reply.granted:
-            return [PATIENCE_SECONDS + first] * count
+            return [(PATIENCE_SECONDS + first, False)] * count
         step = interval / 1_000_000
-        starts = [first + index * step for index in range(booked)]
-        return starts + [PATIENCE_SECONDS + starts[-1] + step] * (count - booked)
+        starts = [(first + index * step, True) for index in range(booked)]
+        return starts + [(first + booked * step, False)] * (count - booked)
 
 
 class SlotLimit:

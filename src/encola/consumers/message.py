@@ -29,6 +29,10 @@ OTHER_VERSION = "unsupported-version"
 
 TASK_ATTRIBUTE = "encola.task"
 DUE_ATTRIBUTE = "encola.due"
+DUE_DIGITS_MAX = 30
+DUE_SECONDS_MAX = 15 * 86_400.0
+"""Nobody delays a message for more than 14 days; a day is left for clocks that differ."""
+
 REASON_ATTRIBUTE = "encola.reason"
 ERROR_ATTRIBUTE = "encola.error"
 
@@ -98,6 +102,18 @@ def decode(body: str) -> JobMessage:
             OTHER_VERSION, f"the message is of version {message.v}; this runtime knows version {VERSION} and below"
         )
     return message
+
+
+def due_in(attributes: Mapping[str, str], now: float) -> float:
+    """Seconds until a message may run; what others wrote that is no number means now. ``now`` is in seconds since 1970.
+
+    Raises BadMessageError where it is later than any message is.
+    """
+    due = attributes.get(DUE_ATTRIBUTE, "")
+    seconds = int(due) / 1000 - now if due.isascii() and due.isdigit() and len(due) <= DUE_DIGITS_MAX else 0.0
+    if seconds > DUE_SECONDS_MAX:
+        raise BadMessageError(BAD_MESSAGE, f"it is due in {seconds / 86_400:.0f} days, later than any message is")
+    return max(0.0, seconds)
 
 
 def trace_of(attributes: Mapping[str, str]) -> dict[str, str]:

@@ -26,9 +26,8 @@ from encola.consumers.follow import JOIN_WINDOW, Follow
 from encola.consumers.gate import Gate
 from encola.consumers.jobstore import JobStoreError
 from encola.consumers.leases import Hold
-from encola.consumers.message import DUE_ATTRIBUTE, JobMessage, decode, trace_of
+from encola.consumers.message import JobMessage, decode, due_in, trace_of
 from encola.consumers.middleware import Outcome, tell_ended
-from encola.consumers.options import DELAY_MAX
 from encola.consumers.payload import payload_hash
 from encola.consumers.resources import Resources
 from encola.consumers.results import NULL, encode_result
@@ -44,10 +43,6 @@ UNKNOWN_TASK = "unknown-task"
 UNKNOWN_RETRIES = 8
 UNKNOWN_BACKOFF = Backoff(base=5.0, factor=2.0, cap=300.0)
 """A task that is not known here may be known to the workers of a newer version: it waits some minutes for them."""
-
-DUE_DIGITS_MAX = 30
-DUE_SECONDS_MAX = DELAY_MAX + 86_400.0
-"""Nobody delays a message for longer; a day is left for clocks that differ."""
 
 BUSY_SECONDS_MIN = 1.0
 """Whatever this machine's clock says: a message that went back at once would come back at once."""
@@ -161,10 +156,7 @@ class Runner:
 
     def _read(self, message: Incoming, hold: Hold) -> Attempt | None:
         """None for a message of the runtime itself. Raises BadMessageError, _NotDueError, _UnknownTaskError."""
-        seconds = _due(message) / 1000 - self._wall()
-        if seconds > DUE_SECONDS_MAX:
-            raise BadMessageError("bad-message", f"it is due in {seconds / 86_400:.0f} days, later than any message is")
-        if seconds > 0:
+        if (seconds := due_in(message.attributes, self._wall())) > 0:
             raise _NotDueError(seconds)
         wish = decode(message.body)
         if wish.task == TIMEOUT_TASK:
@@ -459,12 +451,6 @@ def _carry(attempt: Attempt) -> tuple[Mapping[str, str], int]:
 
 def _progressed(hold: Hold) -> None:
     hold.progressed = True
-
-
-def _due(message: Incoming) -> int:
-    """In milliseconds since 1970; 0 where nothing is said, or what others said is no number."""
-    due = message.attributes.get(DUE_ATTRIBUTE, "")
-    return int(due) if due.isascii() and due.isdigit() and len(due) <= DUE_DIGITS_MAX else 0
 
 
 def _cause(error: Exception) -> BaseException:
