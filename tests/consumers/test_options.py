@@ -155,10 +155,6 @@ def test_a_pattern_is_filled_in_with_arguments_and_a_function_is_called_with_the
     assert template(lambda month, **more: month[:4], arguments, "the key") == "2026"
 
 
-def _fails(**arguments: Any) -> str:
-    raise ZeroDivisionError("no")
-
-
 @pytest.mark.parametrize(
     ("pattern", "text"),
     [
@@ -167,7 +163,6 @@ def _fails(**arguments: Any) -> str:
         ("{month.year}", "AttributeError"),
         ("{month:d}", "ValueError"),
         ("{month", "ValueError"),
-        (_fails, "ZeroDivisionError: no"),
         (lambda: "k", "TypeError"),
         (lambda month: 5, "a int is no text"),
     ],
@@ -190,4 +185,4 @@ def test_a_pattern_that_names_no_parameter_is_refused_at_the_declaration(pattern
 @pytest.mark.parametrize("pattern", [None, "", "all", "{month}", "{month.year}", "{month[0]}", "{{}}", "{month!r:>10}"])
 def test_other_patterns_pass(pattern: str | None) -> None:
     check_template(pattern, ("month",), "task report: the key")
-    check_template(_fails, (), "a function may take what it likes")
+    check_template(lambda whatever: "", (), "a function may take what it likes")

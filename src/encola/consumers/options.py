@@ -124,10 +124,10 @@ class SendOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def template(pattern: str | Callable[..., str], arguments: dict[str, Any], what: str) -> str:
-    """Fills in a key's pattern. Raises ConfigurationError when that fails, or makes no text."""
+    """Fills in a key's pattern. Raises ConfigurationError when it names what the task has not, or makes no text."""
     try:
         made = pattern(**arguments) if callable(pattern) else pattern.format(**arguments)
-    except Exception as error:  # whatever a function, or an argument's own format, raises
+    except (KeyError, IndexError, AttributeError, ValueError, TypeError) as error:
         raise ConfigurationError(f"{what} {pattern!r} cannot be filled in: {type(error).__name__}: {error}") from None
     if not isinstance(made, str):
         raise ConfigurationError(f"{what} {pattern!r} cannot be filled in: a {type(made).__name__} is no text")
