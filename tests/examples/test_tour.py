@@ -1,12 +1,13 @@
 """The tour of the concepts: each script runs and proves itself, has its page, and the page shows what it prints."""
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from examples.tour.__main__ import SCRIPTS
+from examples.tour import __main__ as tour
 
 from ..house.markdown import blocks, links, prose, section
 from ..process import clean_environment
@@ -14,6 +15,7 @@ from ..process import clean_environment
 ROOT = Path(__file__).resolve().parents[2]
 TOUR = ROOT / "examples" / "tour"
 PAGES = ROOT / "docs" / "concepts"
+SCRIPTS = tour.SCRIPTS
 HELPERS = {"__init__", "__main__", "stage"}
 SECONDS_MAX = 100
 COLUMNS = 100
@@ -50,6 +52,18 @@ def test_a_script_proves_what_it_says_and_its_page_shows_what_it_prints(name: st
     assert done.stderr == ""
     assert max(map(len, done.stdout.splitlines())) <= COLUMNS
     assert fixed(done.stdout) == fixed(shown_output(name))
+
+
+def test_the_whole_tour_runs_in_order_and_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ENCOLA_ENDPOINT", "http://my.own.server:9324")
+    monkeypatch.setattr(tour, "SCRIPTS", ("dead_letters", "fifo"))  # quick ones; all of them have run above
+    tour.main()
+    printed = capsys.readouterr().out
+    assert 0 <= printed.index("DEAD-LETTER") < printed.index("FIFO QUEUES")
+    assert os.environ["ENCOLA_ENDPOINT"] == "http://my.own.server:9324"
+    assert "TOUR_DIRECTORY" not in os.environ
 
 
 def test_every_script_has_its_page_and_every_page_its_script() -> None:
