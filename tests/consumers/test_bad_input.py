@@ -108,7 +108,9 @@ async def test_a_key_that_cannot_be_made_of_a_foreign_message_is_a_bad_payload(
 
     async with working(app):
         await desk.send('{"task": "share", "args": {"number": 0}}')
-        assert await desk.dead() == ("bad-payload", "integer division or modulo by zero")
+        reason, error = await desk.dead()
+        assert reason == "bad-payload"
+        assert "integer division or modulo by zero" in error
         await desk.still_works()
 
 
@@ -119,7 +121,8 @@ async def test_a_limit_key_that_cannot_be_made_is_an_error_of_the_job(app: encol
     async with working(app):
         await share.asend(0)
         reason, error = await desk.dead()
-        assert (reason, error) == ("retries-exhausted", "ZeroDivisionError: integer division or modulo by zero")
+        assert reason == "retries-exhausted"
+        assert "integer division or modulo by zero" in error
         await desk.still_works()
 
 

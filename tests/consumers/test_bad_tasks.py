@@ -87,6 +87,7 @@ async def a_coroutine() -> int:
         (raises(type("N" * 600, (Exception,), {})("long")), "retries-exhausted", "NNNN"),
         (answers(object), "bad-result", "BadResultError: the result cannot be made JSON"),
         (answers(endless), "bad-result", "BadResultError: the result cannot be made JSON"),
+        (answers(lambda: float("nan")), "bad-result", "BadResultError: the result cannot be made JSON"),
         (answers(lambda: "\ud800"), "bad-result", "BadResultError: the result cannot be made JSON"),
         (answers(Rude), "bad-result", "BadResultError: the result cannot be made JSON: rude"),
         (answers(lambda: a_coroutine()), "bad-result", "BadResultError: the result cannot be made JSON"),
@@ -106,12 +107,6 @@ async def test_what_a_task_raises_or_answers_ends_the_job_and_never_the_worker(
         (kept,) = await job.aerrors()
         assert f"{kept.type}: {kept.message}".startswith(error)
         await desk.still_works()
-
-
-async def test_a_result_that_json_knows_no_number_for_is_null(app: encola.App, queue: str, desk: Desk) -> None:
-    task = app.task(queue=queue, name="odd")(lambda: float("nan"))
-    async with working(app):
-        assert await (await task.asend()).aresult(30) is None
 
 
 async def test_the_traceback_of_an_error_with_a_huge_message_shows_where_it_was_raised(

@@ -233,7 +233,7 @@ def test_a_worker_that_was_suspended_past_its_lease_completes_nothing(
     wait_until((tmp_path / "first-began").exists, "the first has it")
     os.kill(first.pid, signal.SIGSTOP)
     try:
-        work("office:app", NAME=queue, WHO="second").ready()
+        second = work("office:app", NAME=queue, WHO="second").ready()
         wait_until((tmp_path / "second-began").exists, "the second has it")
         (tmp_path / "first-go").touch()
     finally:
@@ -242,7 +242,7 @@ def test_a_worker_that_was_suspended_past_its_lease_completes_nothing(
     assert job.status() == "running"
     assert queues.counts(queue) == (0, 1, 0)
     (tmp_path / "second-go").touch()
-    assert job.result(30) == "second"
+    assert job.result(30) == "second", first.logged + second.logged
     wait_until(lambda: queues.held(queue) == 0, "it is done")
     record = job.record()
     assert record is not None

@@ -59,6 +59,22 @@ async def test_a_job_that_takes_three_leases_is_delivered_once(app: encola.App, 
     assert (record.fence, record.attempts) == (1, 1)
 
 
+async def test_a_message_for_which_a_poll_waited_longer_than_a_lease_is_not_taken_for_lost(
+    app: encola.App, queue: str, watched: Watched
+) -> None:
+    """When its lease began is not known: between the beginning of the poll and its end."""
+
+    @app.task(queue=queue)
+    async def short() -> str:
+        await asyncio.sleep(LEASE / 2)
+        return "made"
+
+    async with working(app):
+        job = await short.options(delay=2 * LEASE).asend()
+        assert await job.aresult(30) == "made"
+    assert len(watched.asked("received")) == 1
+
+
 async def test_jobs_that_wait_for_their_turn_keep_their_leases(
     make_app: Callable[..., encola.App], queue: str, watched: Watched
 ) -> None:

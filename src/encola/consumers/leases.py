@@ -42,8 +42,11 @@ class Hold:
     def __init__(self, message: Incoming, lease: float) -> None:
         self.message = message
         self.lease = lease
+        # The lease began somewhere between the beginning of the poll and now. After a long poll the message is due for
+        # its first renewal at once, which tells.
+        now = time.monotonic()
         self.renewed_at = message.received_at
-        self.deadline = message.received_at + lease
+        self.deadline = now + lease - min(now - message.received_at, lease * RENEWED_AFTER)
         self.renewing = False
         self.record_key = ""
         self.owner_fence: tuple[str, int] | None = None
