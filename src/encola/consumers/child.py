@@ -53,7 +53,7 @@ class Channel:
         # Whoever stops a whole service signals all its processes; when this one ends is the parent's decision. A
         # handler, since to ignore the signal would be inherited by whatever the call starts.
         signal.signal(signal.SIGTERM, lambda *_: None)
-        os.register_at_fork(after_in_child=self._forked)
+        os.register_at_fork(before=_hold_back, after_in_parent=_let_through, after_in_child=self._forked)
         _end_with_parent()
         threading.Thread(target=self._read_forever, name="encola-parent", daemon=True).start()
 
@@ -80,6 +80,7 @@ class Channel:
         with contextlib.suppress(OSError):
             os.close(self._socket.detach())
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        _let_through()
 
     def _read_forever(self) -> None:
         try:
@@ -109,6 +110,15 @@ def _end_with_parent() -> None:
 
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL)
+
+
+def _hold_back() -> None:
+    """A SIGTERM that comes right after a fork waits until it is clear whom it ends."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+
+
+def _let_through() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
 
 
 def _frame(data: bytes) -> bytes:
