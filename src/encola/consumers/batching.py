@@ -35,6 +35,8 @@ SHORT_SECONDS = 0.1
 """Between two looks when less than a second of the window is left: polls wait whole seconds."""
 
 PAUSE_SECONDS = 1.0
+ALONE_MAX = 10
+"""Calls for itself that an item has which may have killed workers."""
 
 _BY_LUCK: Sequence[Outcome] = ("completed", "lost", "retrying", "dead")
 
@@ -182,10 +184,22 @@ class BatchHandler:
     async def run(self, items: list[Item]) -> int:
         """Calls the function; a batch that fails as a whole at its last attempt is halved, to find who is at fault.
 
-        Answers how many items are done.
+        Items that came more often than their attempts may have killed workers: each has a call for itself, after the
+        others, in a random order. Answers how many items are done.
         """
         if not items:
             return 0
+        attempts = self.task.settings.retries + 1
+        suspects = [item for item in items if item.hold.message.receives > attempts]
+        if suspects and len(items) > 1:
+            done = await self.run([item for item in items if item.hold.message.receives <= attempts])
+            for item in random.sample(suspects, len(suspects)):
+                done += await self.run([item])
+            return done
+        if suspects and (receives := suspects[0].hold.message.receives) > attempts + ALONE_MAX:
+            why = f"it was received {receives - 1} times without an end (was its worker killed?)"
+            await self._reject(suspects[0].hold, "crashed", why)
+            return 1
         task, messages = self.task, tuple(item.hold.message for item in items)
         attempt = max(message.receives for message in messages)
         name = f"{task.name}/batch-{uuid.uuid4().hex}"

@@ -8,6 +8,7 @@ import concurrent.futures
 import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from encola.consumers.connection import Connection
@@ -36,6 +37,10 @@ class Bridge:
         """The child has neither the thread nor a right to its connections; the lock may have been held at the fork."""
         self._lock = threading.Lock()
         self._loop = self._thread = self._connection = None
+
+    def now(self) -> datetime:
+        """What time it is for who sends."""
+        return datetime.now(UTC)
 
     def run(self, work: Coroutine[Any, Any, Result]) -> "concurrent.futures.Future[Result]":
         """Runs a coroutine in the bridge's loop. The future raises what it raises.

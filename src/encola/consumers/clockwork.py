@@ -61,7 +61,8 @@ class Clockwork:
         """Sends it once, or sees that another worker did. Goes on until one of both is certain."""
         task = schedule.task
         name = tick(time)
-        key, owner = f"{self._prefix}cron/{task.name}/{name}", self._worker
+        # Two schedules of one task may meet at one time: then they are two who ask.
+        key, owner = f"{self._prefix}cron/{task.name}/{name}", f"{self._worker}/{self._schedules.index(schedule)}"
         while True:
             try:
                 claim = records.Claim(key, owner, "cron", task.queue, "", int(CLAIM_SECONDS * 1000), WINDOW_MS)

@@ -146,7 +146,7 @@ class Task(Generic[Given, Result]):
         outgoing = Outgoing(
             body=body,
             attributes=attributes,
-            delay=options.seconds(),
+            delay=options.seconds(self.app.bridge.now),
             group=(options.group or self._group(data)) if fifo else options.group,
             deduplication_id=uuid.uuid4().hex if fifo else None,
         )

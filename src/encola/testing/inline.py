@@ -14,7 +14,7 @@ of its longest. Tasks with ``run="process"`` run in a thread: a test may replace
 import asyncio
 import concurrent.futures
 import selectors
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, TypeVar
@@ -102,6 +102,8 @@ class Inline:
     # The frame ----------------------------------------------------------------------------------------
 
     def __enter__(self) -> "Inline":
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeError("Inline runs an event loop of its own: use it in a test that is not `async def`")
         self._loop.run_until_complete(self._begin())
         self._before = self._app.bridge
         self._app.bridge = _InlineBridge(self._loop, self._connection)
@@ -123,11 +125,12 @@ class Inline:
         prefix = app.record_key("")
         self._executor, self._resources = Executor(), Resources()
         self._keeper = LeaseKeeper(self._connection, LEASE)
+        self._gate = Gate(self._connection, prefix, LEASE)
         self._runner = Runner(
             self._connection,
             self._executor,
             self._resources,
-            Gate(self._connection, prefix, LEASE),
+            self._gate,
             Follow(self._connection, prefix, int(WINDOW_DEFAULT * 1000), app.middleware),
             tasks=app.tasks,
             lease=LEASE,
@@ -159,25 +162,34 @@ class Inline:
         for queue in self._queues:
             batch = next((task for task in self._app.tasks.values() if task.queue == queue.name), None)
             for lane in queue.lanes:
+                if isinstance(batch, BatchTask):
+                    handled += await self._run_batch(batch, lane)
+                    continue
                 limit = FETCHED if not lane.endswith(".fifo") else 1
                 messages = await self._transport.receive(lane, limit, 0, LEASE)
                 handled += len(messages)
-                if isinstance(batch, BatchTask):
-                    await self._run_batch(batch, messages)
-                    continue
                 for message in messages:
                     await self._runner.handle(self._keeper.hold(message), FreeTurn())
         return handled
 
-    async def _run_batch(self, task: BatchTask, messages: Sequence[Any]) -> None:
+    async def _run_batch(self, task: BatchTask, lane: str) -> int:
+        """One batch of what is there, up to its size. Answers how many messages these were."""
         handler = BatchHandler(
             task, self._connection, self._keeper, self._executor, self._resources, "inline", chance=lambda: CHANCE
         )
         items: list[Item] = []
-        for message in messages:
-            await handler.read(message, items)
+        handled = 0
+        while handled < task.size:
+            messages = await self._transport.receive(lane, min(FETCHED, task.size - handled), 0, LEASE)
+            if not messages:
+                break
+            handled += len(messages)
+            for message in messages:
+                await handler.read(message, items)
         if items:
+            await self._gate.pace(task, len(items))
             await handler.run(items)
+        return handled
 
     async def _advance(self, end: float) -> int:
         handled = await self._until_idle()
@@ -227,6 +239,9 @@ class _InlineBridge(Bridge):
     """Sync code reaches the test's own loop: directly, or from the thread in which a task runs."""
 
     waits = False
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self._own_loop.time(), UTC)
 
     def __init__(self, loop: "_VirtualLoop", connection: Connection) -> None:
         self._own_loop = loop
