@@ -43,6 +43,7 @@ def traced() -> tuple[ReadableSpan, ...]:
         work.send_many([(0,), (2,)])
         store.send_many([(1,), (2,)])
         run.until_idle()
+        app.create_queues = False
         stray = app.task(queue="missing", name="stray")(lambda: None)
         with pytest.raises(encola.SendError):
             stray.send()

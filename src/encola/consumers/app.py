@@ -9,6 +9,7 @@ job = report.send("2026-10")
 """
 
 import asyncio
+import functools
 import os
 import typing
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 import msgspec
 
+from encola.consumers import preparing
 from encola.consumers.batches import BatchTask
 from encola.consumers.bridge import Bridge
 from encola.consumers.connection import Connection, JobsFactory
@@ -29,7 +31,7 @@ from encola.consumers.pushed import CONCURRENCY_DEFAULT, LambdaHandler
 from encola.consumers.queues import QueueOptions
 from encola.consumers.retry import BACKOFF_DEFAULT, Backoff
 from encola.consumers.task import Prepared, Task
-from encola.consumers.transport import Transport, TransportError
+from encola.consumers.transport import NoQueueError, Transport, TransportError
 from encola.engine.message import Duration
 
 if TYPE_CHECKING:
@@ -206,7 +208,12 @@ class App:
         priorities: bool = False,
         dead_letters: str | None = None,
     ) -> None:
-        """Says more of a queue than tasks do; ``priorities`` gives it lanes (``reports-high``, ``reports-low``)."""
+        """Says more of a queue than tasks do; ``priorities`` gives it lanes (``reports-high``, ``reports-low``).
+
+        Raises ConfigurationError.
+        """
+        if priorities and self.batch_on(name) is not None:
+            raise ConfigurationError(f"the queue {name} belongs to a batch task, which has no priorities")
         self.queues[name] = QueueOptions(
             name=name, lease=lease or self.lease, retention=retention, priorities=priorities, dead_letters=dead_letters
         )
@@ -221,6 +228,8 @@ class App:
         for other in self.tasks.values():
             if other.queue == task.queue and (isinstance(other, BatchTask) or isinstance(task, BatchTask)):
                 raise ConfigurationError(f"the queue {task.queue} belongs to a batch task, and to no other")
+        if isinstance(task, BatchTask) and self.queue_options(task.queue).priorities:
+            raise ConfigurationError(f"the queue {task.queue} has priorities, but {task.name} is a batch task")
         self.tasks[task.name] = task
 
     # What tasks and handles ask -----------------------------------------------------------------------
@@ -251,8 +260,8 @@ class App:
             return None
         if known is None or known.returns in (Any, None, object):
             return msgspec.json.decode(result)
-        hints = typing.get_type_hints(known.function)
-        return decode_as(hints.get("return", Any), result)
+        hint = typing.get_type_hints(known.function, include_extras=True).get("return", Any)
+        return msgspec.json.decode(result) if hint is type(None) else decode_as(hint, result)
 
     def batch_on(self, queue: str) -> BatchTask | None:
         """The batch task to which a queue belongs, if it does."""
@@ -353,12 +362,10 @@ class App:
     async def _enqueue(self, task: Task[Any, Result], wishes: Sequence[Prepared]) -> list[Job[Result]]:
         for start in range(0, len(wishes), SENT_TOGETHER_MAX):
             some = wishes[start : start + SENT_TOGETHER_MAX]
-
-            async def send(connection: Connection, some: Sequence[Prepared] = some) -> list[Any]:
-                sends = [connection.send(wish.queue, wish.message) for wish in some]
-                return await asyncio.gather(*sends, return_exceptions=True)
-
-            answers = await self.connected(send)
+            try:
+                answers = await self.connected(functools.partial(self._send, task, some))
+            except TransportError as error:
+                raise SendError(f"{task.name} was not sent to {task.queue}: {error}", start) from error
             failed = [answer for answer in answers if isinstance(answer, BaseException)]
             if failed:
                 if not isinstance(failed[0], TransportError):
@@ -366,3 +373,22 @@ class App:
                 sent = start + len(answers) - len(failed)
                 raise SendError(f"{task.name} was not sent to {task.queue}: {failed[0]}", sent) from failed[0]
         return [Job(self, wish.job, tracked=task.settings.track) for wish in wishes]
+
+    async def _send(self, task: Task[Any, Any], wishes: Sequence[Prepared], connection: Connection) -> list[Any]:
+        """The id of each message, or why it was not sent. A producer may come before the first worker: queues are made.
+
+        Raises TransportError.
+        """
+
+        async def send(some: Sequence[Prepared]) -> list[Any]:
+            sends = [connection.send(wish.queue, wish.message) for wish in some]
+            return await asyncio.gather(*sends, return_exceptions=True)
+
+        answers = await send(wishes)
+        homeless = [index for index, answer in enumerate(answers) if isinstance(answer, NoQueueError)]
+        if homeless and preparing.may_create(self, connection.transport):
+            for lane in {wishes[index].queue for index in homeless}:
+                await preparing.create(connection.transport, self.queue_options(task.queue), lane)
+            for index, answer in zip(homeless, await send([wishes[index] for index in homeless]), strict=True):
+                answers[index] = answer
+        return answers

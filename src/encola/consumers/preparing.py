@@ -27,27 +27,37 @@ def require_records(app: "App", queues: Collection[str]) -> None:
             )
 
 
+def may_create(app: "App", transport: Transport) -> bool:
+    """Shall the application make queues that are missing?"""
+    return transport.is_encola if app.create_queues is None else app.create_queues
+
+
+async def create(transport: Transport, queue: QueueOptions, lane: str) -> None:
+    """Makes a lane of a queue, with its dead-letter queue. Raises TransportError."""
+    wish = queue.wish(lane)
+    await transport.create(wish)
+    _log.info("the queue %s was made, with dead letters on %s", lane, wish.dead_letters)
+
+
 async def prepare_queues(app: "App", transport: Transport, queues: Sequence[QueueOptions]) -> None:
     """Makes what is missing if the application may; warns of what will hurt later.
 
     Raises ConfigurationError (a queue is missing), TransportError.
     """
-    may_create = transport.is_encola if app.create_queues is None else app.create_queues
     for queue in queues:
         for lane in queue.lanes:
             try:
                 facts = await transport.describe(lane)
             except NoQueueError:
-                if not may_create:
+                if not may_create(app, transport):
                     raise ConfigurationError(
-                        f"the queue {lane} is missing: create it, or let workers do it with App(create_queues=True)"
+                        f"the queue {lane} is missing: create it, or let encola do it with App(create_queues=True)"
                     ) from None
                 try:
-                    await transport.create(queue.wish(lane))
+                    await create(transport, queue, lane)
                 except RefusedError as error:
                     raise ConfigurationError(f"the queue {lane} is missing and could not be made: {error}") from None
                 facts = await transport.describe(lane)
-                _log.info("the queue %s was made, with dead letters on %s", lane, facts.dead_letters)
             for warning in warnings(app, queue, facts):
                 _log.warning("%s", warning)
 
