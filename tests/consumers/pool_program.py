@@ -22,7 +22,7 @@ def fork(*, leaves: bool) -> int:
 
     As a library of C would do it, of which Python hears nothing.
     """
-    pid: int = ctypes.CDLL(None).fork()
+    pid: int = ctypes.PyDLL(None).fork()
     if not pid:
         if leaves:
             os.setsid()
@@ -46,6 +46,8 @@ def do(channel: Channel, header: dict[str, Any], payload: bytes) -> bytes:
             return payload
         case "pid":
             return str(os.getpid()).encode()
+        case "sleeper":
+            return str(sleeper()).encode()
         case "large":
             return b"x" * int(payload)
         case "hang":

@@ -180,6 +180,13 @@ async def test_a_child_that_crashes_leaves_no_process_of_its_own(make: Callable[
     await gone(int(helpers[0]))
 
 
+async def test_a_child_that_is_killed_while_it_is_idle_leaves_no_process_either(make: Callable[..., Pool]) -> None:
+    pool = make()
+    child, helper = await pid_of(pool), int(await call(pool, "sleeper"))
+    os.kill(child, signal.SIGKILL)
+    await gone(helper)
+
+
 async def test_a_crash_is_seen_though_a_daemon_that_the_call_forked_lives_on(make: Callable[..., Pool]) -> None:
     helpers: list[str] = []
     with pytest.raises(CrashedError, match="signal SIGSEGV"):
