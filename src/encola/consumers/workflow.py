@@ -25,7 +25,7 @@ from encola.consumers.errors import ConfigurationError, SendError
 from encola.consumers.job import Job
 from encola.consumers.message import GROUP_LENGTH_MAX, JobMessage, Link, Membership, encode, trace_of
 from encola.consumers.options import DAY, DELAY_MAX, SendOptions
-from encola.consumers.task import Prepared, Signature
+from encola.consumers.task import Prepared, Signature, Task
 from encola.consumers.transport import Outgoing
 from encola.engine.records import MEMBERS_MAX
 
@@ -101,13 +101,13 @@ class Group:
         self._timeout = timeout
         self._run_anyway = run_anyway
         self._then: Signature | None = None
-        self._alarms = ""
+        self._alarms: Task[Any, Any] | None = None
 
     def then(self, step: Signature) -> "Group":
         """What follows: its first missing parameter gets the list of results. Raises ConfigurationError."""
         _must_be_tracked(step, "what follows a group")
-        self._alarms = next((one.task.queue for one in (step, *self._members) if not _is_fifo(one)), "")
-        if not self._alarms:
+        self._alarms = next((one.task for one in (step, *self._members) if not _is_fifo(one)), None)
+        if self._alarms is None:
             raise ConfigurationError(
                 "a group needs a task on a queue that is not FIFO, for the message that ends it when its time is over"
             )
@@ -128,8 +128,9 @@ class Group:
             join = Membership(name, len(self._members), index, last, self._run_anyway) if last else None
             job = f"{member.task.name}/{name}-{index}"
             wishes.append((member.task, member.task.prepare_data(member.data, job=job, join=join)))
-        if last is not None and self._then is not None:
-            wishes.insert(0, (self._then.task, self._alarm(name, last, trace_of(wishes[0][1].message.attributes))))
+        if last is not None and self._alarms is not None:
+            trace = trace_of(wishes[0][1].message.attributes)
+            wishes.insert(0, (self._alarms, self._alarm(self._alarms.queue, name, last, trace)))
         answers = await asyncio.gather(*(app.enqueue(task, [wish]) for task, wish in wishes), return_exceptions=True)
         failed = [answer for answer in answers if isinstance(answer, BaseException)]
         if failed:
@@ -139,11 +140,11 @@ class Group:
         jobs = [job for answer in answers if isinstance(answer, list) for job in answer]
         return GroupJob(jobs[1:] if last else jobs, Job(app, last.job) if last else None)
 
-    def _alarm(self, name: str, last: Link, trace: dict[str, str]) -> Prepared:
+    def _alarm(self, queue: str, name: str, last: Link, trace: dict[str, str]) -> Prepared:
         args = msgspec.json.encode(JoinTimeout(name, len(self._members), last, self._run_anyway))
         body = encode(JobMessage(TIMEOUT_TASK, msgspec.Raw(args), f"{TIMEOUT_TASK}/{name}"))
         delay = SendOptions(delay=self._timeout).seconds()
-        return Prepared(self._alarms, f"{TIMEOUT_TASK}/{name}", Outgoing(body=body, attributes=trace, delay=delay))
+        return Prepared(queue, f"{TIMEOUT_TASK}/{name}", Outgoing(body=body, attributes=trace, delay=delay))
 
 
 class GroupJob:
