@@ -129,7 +129,7 @@ def tell(words: int) -> dict[str, Any]:
         encola.progress(number / words, f"word {number}")
     encola.progress(1.0, "last word")
     job = encola.current_job()
-    return {"app": job.app, "task": job.task, "id": job.id, "queue": job.queue, "attempt": job.attempt}
+    return {"app": job.app, "task": job.task, "id": job.id, "queue": job.queue, "attempt": job.attempt, **job.carry}
 
 
 @app.task(queue="processes", run="process")

@@ -142,9 +142,17 @@ async def test_a_task_that_closes_what_is_not_its_own_has_failed(processes: Task
 async def test_the_current_job_is_the_parents_and_its_progress_comes_here(processes: TaskProcesses) -> None:
     job = a_job(process_tasks.tell)
     heard: list[float] = []
+    job.carry = {"traceparent": "of middleware"}
     job._on_progress = lambda job: heard.append(job.share)
     found = await run(processes, process_tasks.tell, job=job, words=20_000)
-    assert found == {"app": "processes", "task": "tell", "id": "tell/1", "queue": "processes", "attempt": 3}
+    assert found == {
+        "app": "processes",
+        "task": "tell",
+        "id": "tell/1",
+        "queue": "processes",
+        "attempt": 3,
+        **job.carry,
+    }
     assert (job.share, job.note) == (1.0, "last word")
     assert heard == sorted(heard)
     assert len(heard) < 1000  # not each word

@@ -12,6 +12,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 import encola
 import encola.otel
+from encola.consumers.context import CurrentJob, current
 from encola.testing import Inline
 
 from .bench import until, working
@@ -29,6 +30,23 @@ def spans() -> Spans:
 def traced(spans: Spans) -> encola.App:
     """An application whose spans are kept, to be run inline."""
     return encola.App("traced", middleware=[encola.otel.Tracing(spans.provider)])
+
+
+def test_what_a_task_sends_from_a_process_of_its_own_is_in_its_trace(traced: encola.App, spans: Spans) -> None:
+    """The span is the worker's, in another process: what the job carries tells of it."""
+
+    @traced.task(queue="q")
+    def charge() -> None: ...
+
+    with spans.tracer.start_as_current_span("process charge"):
+        carry = dict(charge.prepare((), {}).message.attributes)
+    job = CurrentJob("traced", "charge", "charge/1", "q", 1)
+    job.carry = {name: value for name, value in carry.items() if name == "traceparent"}
+    token = current.set(job)
+    charge.prepare((), {})
+    current.reset(token)
+    before, sent = spans.of("create")
+    assert is_child(sent, before)
 
 
 async def test_producer_message_attempt_and_what_a_task_traces_in_a_thread_are_one_trace(

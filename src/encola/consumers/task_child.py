@@ -55,6 +55,7 @@ class Call(msgspec.Struct, frozen=True):
     job: str
     queue: str
     attempt: int
+    carry: dict[str, str] = {}
 
 
 def error_of(error: BaseException) -> dict[str, Any]:
@@ -154,6 +155,7 @@ class Work:
             return
         progress = Progress(channel, call.id)
         job = CurrentJob(self._app.name, task.name, call.job, call.queue, call.attempt, progress)
+        job.carry = call.carry
         channel.send({"id": call.id, "started": True})  # from here on the task may have had effects
         try:
             result = encode_result(contextvars.copy_context().run(_run, task, arguments, job))

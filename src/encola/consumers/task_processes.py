@@ -76,6 +76,7 @@ class TaskProcesses:
             "job": job.id,
             "queue": job.queue,
             "attempt": job.attempt,
+            "carry": dict(job.carry),
         }
         pool = self._started(task)
         try:

@@ -22,7 +22,7 @@ from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TracerProvider
 
-from encola.consumers.context import CurrentJob
+from encola.consumers.context import CurrentJob, current
 from encola.consumers.errors import AlreadyDone
 from encola.consumers.message import TRACE_LENGTH_MAX
 from encola.consumers.middleware import ATTRIBUTES_MAX, Middleware, Outcome
@@ -59,7 +59,7 @@ class Tracing(Middleware):
 
     def sending(self, task: str, job: str, queue: str, attributes: dict[str, str]) -> None:
         """A span for the message. It follows the context in ``attributes``, if there is one, else the current."""
-        parent = self._extract(attributes)
+        parent = self._extract(attributes) or self._context_of_job()
         span = self._tracer.start_span(
             f"create {queue}",
             contexts.get_current() if parent is None else parent,
@@ -167,6 +167,13 @@ class Tracing(Middleware):
         extract = self._propagator.extract if self._propagator is not None else propagate.extract
         context = extract(attributes, _NONE)
         return context if trace.get_current_span(context).get_span_context().is_valid else None
+
+    def _context_of_job(self) -> Context | None:
+        """In a process of a task's own, where its span is not: what the job carries."""
+        job = current.get()
+        if job is None or trace.get_current_span().get_span_context().is_valid:
+            return None
+        return self._extract(job.carry)
 
     def _inject(self, context: Context) -> dict[str, str]:
         """Attributes for a message: an empty one is refused, and one that is very long is not worth it."""
