@@ -11,6 +11,7 @@ import pytest
 import encola
 from encola.consumers.batches import BatchTask
 from encola.consumers.errors import ConfigurationError
+from encola.consumers.gate import Gate
 from encola.testing import EncolaServer
 
 from .bench import Queues, until, working
@@ -254,17 +255,27 @@ async def test_items_that_may_have_killed_workers_are_called_alone_and_not_for_e
 
 
 async def test_a_worker_that_stops_while_a_batch_waits_for_its_rate_gives_it_back_uncounted(
-    make_app: MakeApp, queue: str, queues: Queues
+    make_app: MakeApp, queue: str, queues: Queues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its items were forgotten, and came again when their leases were over, as if an attempt had failed."""
     app = make_app()
     batches: list[list[int]] = []
+    waits = asyncio.Event()
+    pace = Gate.pace
+
+    async def told(gate: Gate, *arguments: Any) -> None:
+        if batches:
+            waits.set()
+        await pace(gate, *arguments)
+
+    monkeypatch.setattr(Gate, "pace", told)
     keep = collector(app, queue, batches, size=5, window=0.1, rate="2/s")
     async with working(app, grace=30.0):
         await keep.asend_many([(number,) for number in range(5)])
         await until(lambda: batches, "the first batch")
         await keep.asend_many([(number,) for number in range(5, 8)])
-        await until(lambda: queues.counts(queue)[1] == 3, "the second to be held")
+        await asyncio.wait_for(waits.wait(), 30)
+    assert len(batches) == 1
     assert queues.counts(queue) == (3, 0, 0)
     messages = queues.receive(queue)
     assert {message["Attributes"]["ApproximateReceiveCount"] for message in messages} == {"1"}

@@ -20,6 +20,15 @@ def test_the_least_message_has_a_task_and_takes_no_arguments() -> None:
     }
 
 
+def test_the_characters_that_sqs_does_not_take_are_escaped() -> None:
+    """A job whose result had one of them failed to send what follows, again and again."""
+    text = "\ufffe and \uffff"
+    body = encode(JobMessage("t", msgspec.Raw(msgspec.json.encode({"text": text})), f"t/{text}"))
+    assert not set("\ufffe\uffff") & set(body)
+    assert msgspec.json.decode(decode(body).args) == {"text": text}
+    assert decode(body).job == f"t/{text}"
+
+
 def test_members_that_are_not_known_are_left_out() -> None:
     assert decode('{"task": "report", "args": {"n": 1}, "colour": "red"}').args == msgspec.Raw(b'{"n": 1}')
 
