@@ -18,11 +18,12 @@ class CurrentJob:
     ``stop_requested`` becomes true when it shall end (timeout, lost lease, cancelled, shutdown): a long loop in a
     thread may look at it. ``share`` and ``note`` are what ``progress`` was told last. ``messages`` are those that it
     runs for: one, or those of a batch. Middleware may set ``carry``: the attributes of messages that follow from it.
+    ``marks`` are the keys that this attempt marked with ``app.once``.
     """
 
     __slots__ = (
-        "_on_progress", "app", "attempt", "carry", "id", "is_batch", "messages", "note", "queue", "share",
-        "stop_requested", "task",
+        "_on_progress", "app", "attempt", "carry", "id", "is_batch", "marks", "messages", "note", "queue",
+        "share", "stop_requested", "task",
     )  # fmt: skip
 
     def __init__(
@@ -47,6 +48,7 @@ class CurrentJob:
         self.messages = messages
         self.is_batch = is_batch
         self.carry: Mapping[str, str] = NOTHING
+        self.marks: list[str] = []
         self._on_progress = on_progress
 
     def progress(self, share: float, note: str = "") -> None:

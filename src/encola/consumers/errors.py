@@ -21,7 +21,10 @@ class Retry(EncolaError):  # noqa: N818 - as above
 
 
 class AlreadyDone(EncolaError):  # noqa: N818 - as above
-    """The effect of this key is in the database already: a task that lets it through counts as completed."""
+    """The effect of this key is in the database already: a task that lets it through counts as completed.
+
+    Not so if the attempt marked something else before: see UncertainEffectError.
+    """
 
 
 # Raised to producers and who asks for results --------------------------------------------------------
@@ -65,6 +68,10 @@ class JobCancelledError(EncolaError):
 
 
 # Raised into tasks -----------------------------------------------------------------------------------
+
+
+class UncertainEffectError(EncolaError):
+    """The task let AlreadyDone through after it had marked another effect, which may have been rolled back with it."""
 
 
 class TaskTimeoutError(EncolaError, TimeoutError):

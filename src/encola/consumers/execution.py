@@ -19,7 +19,8 @@ from typing import Any
 import msgspec
 
 from encola.consumers.context import CurrentJob, current
-from encola.consumers.errors import InterruptedTaskError, TaskExitError, TaskTimeoutError
+from encola.consumers.errors import AlreadyDone, InterruptedTaskError, TaskExitError, TaskTimeoutError
+from encola.consumers.once import refuse_loss
 from encola.consumers.task import Task
 from encola.consumers.task_processes import TaskProcesses
 
@@ -53,7 +54,8 @@ class Executor:
     async def run(
         self, task: Task[Any, Any], arguments: dict[str, Any], job: CurrentJob, data: bytes | msgspec.Raw = b"{}"
     ) -> Any:
-        """Answers what the function answers. Raises what it raises, TaskTimeoutError, TaskExitError.
+        """Answers what the function answers. Raises what it raises, TaskTimeoutError, TaskExitError,
+        UncertainEffectError.
 
         ``data`` are the arguments as they came: for a process, whose answer is as JSON has it.
         """
@@ -65,6 +67,9 @@ class Executor:
             run = self._on_loop if task.is_async else self._in_thread
             async with asyncio.timeout(timeout) as limit:
                 return await run(task.function, arguments, job)
+        except AlreadyDone as error:
+            refuse_loss(job, error)
+            raise
         except TimeoutError:
             if limit is None or limit.expired():
                 raise TaskTimeoutError(f"the task ran longer than {timeout:g} s") from None

@@ -8,6 +8,9 @@ The row (an *inbox* row) and the effect are committed together or not at all. A 
 AlreadyDone before it does anything; two at the same time meet on the row's primary key, where the second waits for the
 first. Nothing is committed or rolled back here: the transaction is the user's.
 
+Of several in one transaction, each AlreadyDone must be caught around its own part, or the rollback takes the others'
+effects with it. A task that lets it through after it marked something else has failed, and is not completed.
+
 The database is PostgreSQL or SQLite. Its connection is one of sqlite3, psycopg, psycopg2 or another DB-API 2.0 driver,
 or SQLAlchemy's Connection or Session; with ``async with`` psycopg's AsyncConnection, one of asyncpg or aiosqlite, or
 SQLAlchemy's AsyncConnection or AsyncSession.
@@ -20,8 +23,9 @@ import time
 from types import TracebackType
 from typing import Any
 
+from encola.consumers.context import CurrentJob, current
 from encola.consumers.dbapi import execute, insert, is_async, is_sqlalchemy, refuse_async, refuse_autocommit
-from encola.consumers.errors import AlreadyDone, ConfigurationError
+from encola.consumers.errors import AlreadyDone, ConfigurationError, UncertainEffectError
 
 TABLE = "encola_inbox"
 KEY_LENGTH_MAX = 1024
@@ -82,6 +86,20 @@ class Mark:
             raise AlreadyDone(f"{self._values[1]} was done before")
         if count != 1:  # to guess would be to lose an effect, or to double it
             raise ConfigurationError(f"the database's driver does not tell how many rows an INSERT made ({count})")
+        if (job := current.get()) is not None:
+            job.marks.append(self._values[1])
+
+
+def refuse_loss(job: CurrentJob, error: AlreadyDone) -> None:
+    """Raises UncertainEffectError where AlreadyDone, let through, may have rolled back what the attempt had marked.
+
+    Nobody can ask every driver whether a transaction was committed. If it was, the next attempt meets them first.
+    """
+    if job.marks:
+        raise UncertainEffectError(
+            f"{error}, but this attempt had marked {job.marks[-1]} before, which may have been rolled back: use one"
+            " app.once in a transaction, or catch AlreadyDone around its own part, within the transaction"
+        ) from error
 
 
 def _mark(connection: Any, values: tuple[str, str, int]) -> int:

@@ -23,6 +23,7 @@ import msgspec
 from encola.consumers.child import Channel, end
 from encola.consumers.context import CurrentJob, current
 from encola.consumers.errors import AlreadyDone, BadPayloadError, Permanent, Retry
+from encola.consumers.once import refuse_loss
 from encola.consumers.process import begin_logging, load_app
 from encola.consumers.resources import Resources
 from encola.consumers.results import encode_result
@@ -179,7 +180,11 @@ class Work:
 
 def _run(task: Task[Any, Any], arguments: dict[str, Any], job: CurrentJob) -> Any:
     current.set(job)
-    return task.function(**arguments)
+    try:
+        return task.function(**arguments)
+    except AlreadyDone as error:
+        refuse_loss(job, error)
+        raise
 
 
 def main(arguments: list[str]) -> None:

@@ -1,5 +1,6 @@
 """Effects once as tasks use it: what the runtime makes of AlreadyDone, and of errors of the database."""
 
+import contextlib
 import threading
 
 import psycopg
@@ -8,7 +9,7 @@ import pytest
 import encola
 
 from ..bench import Queues, working
-from .conftest import Place
+from .conftest import AsyncPlace, Place
 from .test_once import effect
 
 AT_ONCE = encola.Backoff(base=0.0)
@@ -61,6 +62,80 @@ async def test_a_task_that_fails_after_the_mark_is_tried_again_and_its_effect_is
         assert await job.aresult(SECONDS_MAX) == "made"
     assert attempts == [1, 1, 1]
     assert sqlite.effects() == ["invoice 1"]
+
+
+@pytest.mark.parametrize("keys", [("new", "done before"), ("new", "new")])
+async def test_an_effect_that_was_rolled_back_with_another_that_was_done_before_is_told_of(
+    app: encola.App, queue: str, place: Place, keys: tuple[str, ...]
+) -> None:
+    """AlreadyDone of the second left the transaction, which was rolled back: the first was lost, the job completed."""
+
+    @app.task(queue=queue, retries=1, backoff=AT_ONCE)
+    def invoice() -> None:
+        with place.connected() as connection:
+            for key in keys:
+                with app.once(connection, key):
+                    effect(connection, key)
+            connection.commit()
+
+    with place.connected() as connection:
+        with app.once(connection, "done before"):
+            effect(connection, "done before")
+        connection.commit()
+    async with working(app):
+        job = await invoice.asend()
+        with pytest.raises(encola.JobDeadError, match="this attempt had marked new before"):
+            await job.aresult(SECONDS_MAX)
+    assert [error.type for error in await job.aerrors()] == ["UncertainEffectError"] * 2
+    assert place.effects() == ["done before"]
+
+
+async def test_an_awaited_effect_that_was_rolled_back_is_told_of_too(
+    app: encola.App, queue: str, async_place: AsyncPlace
+) -> None:
+    @app.task(queue=queue, retries=0)
+    async def invoice() -> None:
+        async with async_place.transaction() as connection:
+            for _ in range(2):
+                async with app.once(connection, "new"):
+                    await async_place.effect(connection, "new")
+
+    async with working(app):
+        with pytest.raises(encola.JobDeadError, match="new was done before, but this attempt had marked new before"):
+            await (await invoice.asend()).aresult(SECONDS_MAX)
+    assert async_place.plain.effects() == []
+
+
+async def test_where_the_first_effect_was_committed_after_all_the_next_attempt_completes(
+    app: encola.App, queue: str, sqlite: Place
+) -> None:
+    @app.task(queue=queue, backoff=AT_ONCE)
+    def invoice() -> None:
+        for _ in range(2):
+            with sqlite.connected() as connection, connection, app.once(connection, "new"):
+                effect(connection, "new")
+
+    async with working(app):
+        job = await invoice.asend()
+        assert await job.aresult(SECONDS_MAX) is None
+    assert [error.type for error in await job.aerrors()] == ["UncertainEffectError"]
+    assert sqlite.effects() == ["new"]
+
+
+async def test_several_effects_in_one_transaction_are_made_where_each_is_caught_for_itself(
+    app: encola.App, queue: str, sqlite: Place
+) -> None:
+    @app.task(queue=queue, retries=0)
+    def invoice() -> str:
+        with sqlite.connected() as connection, connection:
+            for key in ("a", "b", "a", "c"):
+                with contextlib.suppress(encola.AlreadyDone), app.once(connection, key):
+                    effect(connection, key)
+        return "made"
+
+    async with working(app):
+        assert await (await invoice.asend()).aresult(SECONDS_MAX) == "made"
+    assert sqlite.effects() == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("level", [psycopg.IsolationLevel.REPEATABLE_READ, psycopg.IsolationLevel.SERIALIZABLE])
