@@ -2,7 +2,8 @@
 
 If it dies in between, the message is sent again with the same job id: one job. One relay works at a time, and each
 queue gets its messages in the order of the rows; other relays stand by. A queue that takes nothing rests for a while,
-and the others go on.
+and the others go on. A row that cannot be read is told of once and set aside for a human: its ``due_at`` becomes less
+than 0 (``-1 - due_at``), and what comes after it goes on.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -38,7 +39,10 @@ _log = logging.getLogger("encola.relay")
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A message that waits in the outbox. ``due_at`` is in milliseconds since 1970, 0 if it is due at once."""
+    """A message that waits in the outbox, as it was found there.
+
+    ``due_at`` is in milliseconds since 1970, 0 if it is due at once.
+    """
 
     id: int
     queue: str
@@ -96,9 +100,20 @@ class Relay:
         now = time.monotonic()
         resting = sorted(queue for queue, until in self._rests.items() if until > now)[:RESTING_MAX]
         rows = await self._in_thread(lambda: self._take(resting))
-        by_queue: dict[str, list[Row]] = {}
+        by_queue: dict[str, dict[int, Outgoing]] = {}
+        unreadable: list[int] = []
         for row in rows:
-            by_queue.setdefault(row.queue, []).append(row)
+            try:
+                message = _read(row)
+            except Exception as error:  # its text could be a part of what the row holds
+                _log.debug("row %s cannot be read: %s", row.id, type(error).__name__)
+                unreadable.append(row.id)
+            else:
+                by_queue.setdefault(row.queue, {})[row.id] = message
+        if unreadable:
+            await self._in_thread(lambda: self._set_aside(unreadable))
+            told = ", ".join(map(str, unreadable))
+            _log.error("rows of %s that cannot be read, set aside with a due_at below 0: id %s", TABLE, told)
         done: list[int] = []
         try:
             for queue, some in by_queue.items():
@@ -111,25 +126,21 @@ class Relay:
                 self.sent += len(done)
         return len(rows)
 
-    async def _send(self, queue: str, rows: Sequence[Row]) -> list[int]:
+    async def _send(self, queue: str, rows: Mapping[int, Outgoing]) -> list[int]:
         """In order; behind one that failed, none of a FIFO queue counts as sent. Answers which rows are done."""
-        messages = [msgspec.json.decode(row.message, type=Outgoing) for row in rows]
-        now = time.time()
-        delays = [max(0.0, row.due_at / 1000 - now) if row.due_at else 0.0 for row in rows]
         try:
-            answers = await self._transport.send(
-                queue,
-                [msgspec.structs.replace(one, delay=delay) for one, delay in zip(messages, delays, strict=True)],
-            )
+            answers = await self._transport.send(queue, list(rows.values()))
         except TransportError as error:
             answers = [error] * len(rows)
+        except Exception as error:  # of this queue's messages only: the others go on
+            answers = [TransportError(f"{type(error).__name__}: {error}")] * len(rows)
         done: list[int] = []
         failed: TransportError | None = None
-        for row, answer in zip(rows, answers, strict=True):
+        for number, answer in zip(rows, answers, strict=True):
             if isinstance(answer, TransportError):
                 failed = failed or answer
             elif failed is None or not queue.endswith(".fifo"):
-                done.append(row.id)
+                done.append(number)
         if failed is not None:
             left = len(rows) - len(done)
             _log.warning("%d messages for %s stay in the outbox, trying again: %s", left, queue, failed)
@@ -174,8 +185,9 @@ class Relay:
         if not self._leads(connection):
             return []
         marks = ", ".join("{}" for _ in resting)
-        awake = f" WHERE queue NOT IN ({marks})" if resting else ""
-        query = f"SELECT id, queue, message, due_at FROM {TABLE}{awake} ORDER BY id LIMIT {BATCH_MAX}"  # noqa: S608
+        awake = f" AND queue NOT IN ({marks})" if resting else ""
+        query = f"SELECT id, queue, message, due_at FROM {TABLE} WHERE due_at >= 0{awake}"  # noqa: S608 - names of ours
+        query += f" ORDER BY id LIMIT {BATCH_MAX}"
         _, rows = execute(connection, query, resting)
         connection.commit()
         return [Row(row[0], row[1], row[2], row[3]) for row in rows]
@@ -213,8 +225,23 @@ class Relay:
                 connection.commit()
         self._close()
 
+    def _set_aside(self, numbers: Sequence[int]) -> None:
+        connection = self._opened()
+        marks = ", ".join("{}" for _ in numbers)
+        execute(connection, f"UPDATE {TABLE} SET due_at = -1 - due_at WHERE id IN ({marks})", numbers)  # noqa: S608
+        connection.commit()
+
     def _remove(self, numbers: Sequence[int]) -> None:
         connection = self._opened()
         marks = ", ".join("{}" for _ in numbers)
         execute(connection, f"DELETE FROM {TABLE} WHERE id IN ({marks})", numbers)  # noqa: S608 - a name of ours
         connection.commit()
+
+
+def _read(row: Row) -> Outgoing:
+    """The message of a row, with what is left of its delay. Raises what shows that the row is not one of ours."""
+    message = msgspec.json.decode(row.message, type=Outgoing)
+    if not row.queue.strip():
+        raise ValueError("a row without a queue")
+    delay = max(0.0, row.due_at / 1000 - time.time()) if row.due_at else 0.0
+    return msgspec.structs.replace(message, delay=delay)

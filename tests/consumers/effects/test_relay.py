@@ -321,6 +321,59 @@ async def test_on_a_fifo_queue_what_is_behind_a_refused_message_waits_for_it(sql
     assert sqlite.all(f"SELECT message FROM {TABLE} ORDER BY id") == ['{"body": "bad"}', '{"body": "two"}']
 
 
+async def test_a_row_that_cannot_be_read_is_told_of_and_set_aside_and_the_others_go_on(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One such row stopped the whole outbox, all queues, for ever."""
+    recorder = Recorder()
+    put(place, "q", "one")
+    with place.connected() as connection:
+        statement = f"INSERT INTO {TABLE} (queue, message, due_at) VALUES ({{}}, {{}}, {{}})"
+        for queue, text, due_at in (("q", "{secret", 0), ("other", '{"body": 5}', 77), ("", '{"body": "secret"}', 0)):
+            execute(connection, statement, (queue, text, due_at))
+        connection.commit()
+    put(place, "q", "two")
+    put(place, "other", "three")
+    async with relaying(place, recorder) as one:
+        await until(lambda: waiting(place) == 3 and one.sent == 3, "the messages that can be read")
+        put(place, "q", "four")
+        await until(lambda: one.sent == 4, "a message that comes later")
+    assert sorted(recorder.bodies) == ["four", "one", "three", "two"]
+    assert place.all(f"SELECT due_at FROM {TABLE} ORDER BY id") == [-1, -78, -1]
+    told = [record.getMessage() for record in caplog.records if "cannot be read, set aside" in record.getMessage()]
+    assert [text.rpartition("id ")[2] for text in told] == ["2, 3, 4"]
+    assert "secret" not in caplog.text
+
+
+async def test_a_row_that_was_set_aside_goes_when_somebody_has_mended_it(sqlite: Place) -> None:
+    recorder = Recorder()
+    put(sqlite, "q", "one")
+    with sqlite.connected() as connection:
+        execute(connection, f"UPDATE {TABLE} SET message = 'broken'")
+        connection.commit()
+    one = Relay(sqlite.connect, recorder)  # type: ignore[arg-type]
+    assert [await one.step() for _ in range(2)] == [1, 0]
+    with sqlite.connected() as connection:
+        execute(connection, f"UPDATE {TABLE} SET message = {{}}, due_at = -1 - due_at", ('{"body": "one"}',))
+        connection.commit()
+    await one.step()
+    assert (recorder.bodies, waiting(sqlite)) == (["one"], 0)
+
+
+async def test_a_message_at_which_the_transport_breaks_holds_up_no_other_queue(sqlite: Place) -> None:
+    class Breaking(Recorder):
+        async def send(self, queue: str, messages: Sequence[Outgoing]) -> Sequence[str | TransportError]:
+            if queue == "bad":
+                raise LookupError("what nobody thought of")
+            return await super().send(queue, messages)
+
+    recorder = Breaking()
+    put(sqlite, "bad", "one")
+    put(sqlite, "q", "two")
+    await Relay(sqlite.connect, recorder).step()  # type: ignore[arg-type]
+    assert (recorder.bodies, waiting(sqlite)) == (["two"], 1)
+
+
 async def test_what_cannot_be_a_connection_ends_the_relay(app: encola.App) -> None:
     with pytest.raises(ConfigurationError, match="not known here"):
         await asyncio.wait_for(Relay(lambda: object(), Recorder()).run(), SECONDS_MAX)  # type: ignore[arg-type]
