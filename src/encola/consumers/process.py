@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from encola.consumers.app import App
+from encola.consumers.ending import end_after, end_in_time
 from encola.consumers.errors import ConfigurationError, EncolaError
 from encola.consumers.jobstore import JobStoreError
 from encola.consumers.transport import RefusedError, TransportError
@@ -32,6 +33,9 @@ EXIT_RENEW = 75
 
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 LOOK_SECONDS = 1.0
+END_MARGIN_SECONDS = 20.0
+"""After the grace period: a worker that has not ended by then is ended by force."""
+
 START_SECONDS_MAX = 10.0
 """Between two tries to reach the service at the start."""
 
@@ -135,7 +139,9 @@ class _Process:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._on_signal)
         loop.add_signal_handler(signal.SIGINT, self._on_signal if self._options.supervisor is None else _ignore)
-        helpers = [loop.create_task(self._watch_memory())] if self._options.max_memory else []
+        helpers = [loop.create_task(self._watch_end())]
+        if self._options.max_memory:
+            helpers.append(loop.create_task(self._watch_memory()))
         if self._options.supervisor is not None:
             helpers.append(loop.create_task(self._watch_supervisor()))
         status = await self._open_status()
@@ -147,7 +153,9 @@ class _Process:
             if status is not None:
                 await status.close()
         renew = self._renew or (self._options.max_jobs is not None and self._worker.jobs_done >= self._options.max_jobs)
-        return EXIT_RENEW if renew and not self._signals else 0
+        status = EXIT_RENEW if renew and not self._signals else 0
+        end_in_time(status)  # the loop, too, waits for threads that tasks gave it
+        return status
 
     async def _begin(self) -> None:
         """A service that is not there yet is waited for: workers and server may be started in any order."""
@@ -172,6 +180,11 @@ class _Process:
             _log.warning("told twice to end: messages that are being worked on come again when their leases end")
             os._exit(1)
         self._worker.stop()
+
+    async def _watch_end(self) -> None:
+        """Also one that renews itself ends, of which its supervisor does not know that it is about to."""
+        await self._worker.stopping.wait()
+        end_after(self._options.grace + END_MARGIN_SECONDS)
 
     async def _watch_memory(self) -> None:
         limit = self._options.max_memory or 0
@@ -220,4 +233,10 @@ def resident_mib() -> int:
 if __name__ == "__main__":
     _options = msgspec.json.decode(sys.argv[1], type=WorkOptions)
     begin_logging(verbose=_options.verbose)
-    sys.exit(run(_options))
+    _status = 1
+    try:
+        _status = run(_options)
+    finally:
+        end_in_time(_status)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the loop's handler is gone: who is told again ends at once
+    sys.exit(_status)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from encola.consumers.app import App
+from encola.consumers.ending import end_in_time
 from encola.consumers.errors import ConfigurationError
 from encola.consumers.outbox import create_tables
 from encola.consumers.process import EXIT_CONFIGURATION, START_SECONDS_MAX, load_app, load_named
@@ -60,6 +61,7 @@ class _Process:
                 _log.info("the relay has ended; it had sent %d messages", self._relay.sent)
         finally:
             await transport.close()
+        end_in_time(0)  # whatever a driver's thread does
 
     def _create_tables(self) -> None:
         with contextlib.closing(self._connect()) as connection:

@@ -20,8 +20,8 @@ HEALTHY_SECONDS = 30.0
 """A child that lived so long and then crashed is started anew at once."""
 
 LOOK_SECONDS = 0.1
-KILL_MARGIN_SECONDS = 20.0
-"""After the grace period: a child that has not ended by then is killed."""
+KILL_MARGIN_SECONDS = 25.0
+"""After the grace period: a child that has not ended by then is killed. It ends itself before, if it can."""
 
 _log = logging.getLogger("encola.worker")
 
