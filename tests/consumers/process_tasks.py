@@ -64,7 +64,9 @@ def _do(what: str) -> Any:
         case "retry":
             raise encola.Retry("not yet", delay=7.5)
         case "retry with nonsense":
-            raise encola.Retry("not yet", delay=float("nan"))
+            nonsense = encola.Retry("not yet")
+            nonsense.delay = float("nan")
+            raise nonsense
         case "done":
             raise encola.AlreadyDone("k")
         case "foul":

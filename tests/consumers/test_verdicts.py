@@ -1,5 +1,6 @@
 """What follows from an attempt's error, and how it is written down."""
 
+import math
 from typing import Any
 
 import pytest
@@ -13,6 +14,14 @@ from encola.consumers.verdicts import Again, BadResultError, Over, describe, exp
 from encola.engine.records import TEXT_LENGTH_MAX, Failure
 
 SETTINGS = TaskOptions(queue="q", name="t", retries=2, backoff=encola.Backoff(base=10, factor=3, cap=50))
+
+
+class LaterError(encola.Retry):
+    """Says what ``Retry`` would have refused."""
+
+    def __init__(self, delay: Any) -> None:
+        super().__init__("later")
+        self.delay = delay
 
 
 @pytest.mark.parametrize(
@@ -29,7 +38,11 @@ SETTINGS = TaskOptions(queue="q", name="t", retries=2, backoff=encola.Backoff(ba
         (encola.Retry("x"), 1, Again(5)),
         (encola.Retry("x", delay=7), 2, Again(7)),
         (encola.Retry("x", delay=0), 1, Again(0)),
-        (encola.Retry("x", delay=-3), 1, Again(0)),
+        (LaterError(-3), 1, Again(0)),
+        (LaterError(1e9), 1, Again(43_200)),
+        (LaterError(math.inf), 1, Again(43_200)),
+        (LaterError(math.nan), 1, Again(5)),
+        (LaterError("soon"), 1, Again(5)),
         (encola.Retry("x", delay=7), 3, Over("retries-exhausted")),
         (encola.TaskTimeoutError("x"), 1, Again(5)),
         (SystemExit(3), 1, Again(5)),
@@ -38,6 +51,31 @@ SETTINGS = TaskOptions(queue="q", name="t", retries=2, backoff=encola.Backoff(ba
 )
 def test_what_follows_from_an_error(error: BaseException, attempt: int, verdict: Any) -> None:
     assert judge(error, attempt, SETTINGS, 0.5) == verdict
+
+
+def test_no_pause_is_longer_than_a_message_can_be_hidden() -> None:
+    """The service, or the store of records, refused it, and the attempt was lost with its error."""
+    settings = TaskOptions(queue="q", name="t", backoff=encola.Backoff(base=1e300, cap=1e300))
+    assert judge(ValueError(), 1, settings, 0.5) == Again(43_200)
+
+
+@pytest.mark.parametrize(
+    ("delay", "kind", "text"),
+    [
+        (-1, ValueError, "between 0 and 43200 seconds, not -1"),
+        (43_201, ValueError, "between 0 and 43200 seconds, not 43201"),
+        (math.nan, ValueError, "between 0 and 43200 seconds, not nan"),
+        (math.inf, ValueError, "between 0 and 43200 seconds, not inf"),
+        ("5", TypeError, "a number of seconds, not '5'"),
+        (True, TypeError, "a number of seconds, not True"),
+    ],
+)
+def test_a_task_that_asks_for_a_pause_that_cannot_be_is_told_so(delay: Any, kind: type[Exception], text: str) -> None:
+    """It is an error of the task, like others: the attempt counts, and the error is kept."""
+    with pytest.raises(kind, match=text) as refused:
+        raise encola.Retry("busy", delay=delay)
+    assert judge(refused.value, 1, SETTINGS, 0.5) == Again(5)
+    assert (encola.Retry(delay=0).delay, encola.Retry(delay=43_200).delay) == (0, 43_200)
 
 
 def test_a_task_without_retries_has_one_attempt() -> None:

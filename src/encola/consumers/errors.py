@@ -1,5 +1,8 @@
 """What tasks may raise to say what shall happen, and what the runtime raises to tell its callers."""
 
+AGAIN_SECONDS_MAX = 43_200
+"""A message stays hidden for 12 hours at most (Amazon SQS, ChangeMessageVisibility)."""
+
 
 class EncolaError(Exception):
     """The root of all errors of the runtime."""
@@ -13,10 +16,16 @@ class Permanent(EncolaError):  # noqa: N818 - reads as a verdict: raise Permanen
 
 
 class Retry(EncolaError):  # noqa: N818 - as above
-    """Try again, after ``delay`` seconds (None: as the task's back-off says). The attempt counts."""
+    """Try again, after ``delay`` seconds, up to 12 hours (None: as the task's back-off says). The attempt counts."""
 
     def __init__(self, message: str = "", *, delay: float | None = None) -> None:
+        """Raises TypeError, ValueError for a delay that cannot be."""
         super().__init__(message or "to be tried again")
+        if delay is not None:
+            if isinstance(delay, bool) or not isinstance(delay, int | float):
+                raise TypeError(f"the delay of Retry is a number of seconds, not {delay!r}")
+            if not 0 <= delay <= AGAIN_SECONDS_MAX:  # nor is it NaN
+                raise ValueError(f"the delay of Retry is between 0 and {AGAIN_SECONDS_MAX} seconds, not {delay}")
         self.delay = delay
 
 
@@ -61,6 +70,10 @@ class JobDeadError(EncolaError):
         super().__init__(message)
         self.type = kind
         self.traceback = traceback
+
+
+class ResultTypeError(EncolaError, ValueError):
+    """The job is completed, and what it answered does not fit its task's return annotation."""
 
 
 class JobCancelledError(EncolaError):

@@ -1,11 +1,12 @@
 """What follows from an attempt's error: another attempt, or the dead-letter queue. A pure rule."""
 
+import math
 import traceback as tracebacks
 from typing import Literal
 
 import msgspec
 
-from encola.consumers.errors import BadPayloadError, Permanent, Retry, TaskTimeoutError
+from encola.consumers.errors import AGAIN_SECONDS_MAX, BadPayloadError, Permanent, Retry, TaskTimeoutError
 from encola.consumers.options import TaskOptions
 from encola.engine.records import NAME_LENGTH_MAX, TEXT_LENGTH_MAX, Failure
 
@@ -49,9 +50,10 @@ def judge(error: BaseException, attempt: int, settings: TaskOptions, chance: flo
         return Over("bad-result")
     if attempt > settings.retries:
         return Over("retries-exhausted")
-    if isinstance(error, Retry) and error.delay is not None:
-        return Again(max(0.0, error.delay))
-    return Again(settings.backoff.delay(attempt, chance))
+    delay = settings.backoff.delay(attempt, chance)
+    if isinstance(error, Retry) and isinstance(error.delay, int | float) and not math.isnan(error.delay):
+        delay = error.delay  # which a subclass may have set to anything
+    return Again(min(max(0.0, delay), AGAIN_SECONDS_MAX))
 
 
 def describe(error: BaseException, attempt: int, now_ms: int, worker: str) -> Failure:
