@@ -216,3 +216,31 @@ def test_a_task_gets_its_resources_and_a_provider_that_fails_counts_as_its_failu
         assert told == []
     assert told == ["close"]
     assert len(tries) == 2
+
+
+async def _cancelled_within() -> AsyncIterator[str]:
+    yield "resource"
+    raise asyncio.CancelledError
+
+
+def _exits() -> Iterator[str]:
+    yield "resource"
+    raise SystemExit(3)
+
+
+def _yields_twice() -> Iterator[str]:
+    yield "resource"
+    yield "another"
+
+
+@pytest.mark.parametrize("provider", [_yields_twice, _exits, _cancelled_within])
+async def test_whatever_comes_out_of_a_close_is_logged_and_no_more(
+    provider: Callable[[], Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The worker ended with a traceback, and what had been opened before was not closed."""
+    resources = Resources()
+    await resources.get(generator)
+    await resources.get(provider)
+    await resources.close()
+    assert told == ["open", "close"]
+    assert "a resource could not be closed" in caplog.text

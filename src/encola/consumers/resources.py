@@ -20,6 +20,8 @@ from typing import Any
 
 import msgspec
 
+from encola.consumers.errors import TaskExitError
+
 USE: Any = None
 """The default of a parameter with ``Use``: producers leave it out."""
 
@@ -55,7 +57,12 @@ class Resources:
 
     async def _open(self, provider: Callable[[], Any]) -> Any:
         stack = contextlib.AsyncExitStack()
-        resource = await self._enter(stack, provider)
+        try:
+            resource = await self._enter(stack, provider)
+        except (Exception, asyncio.CancelledError):
+            raise
+        except BaseException as error:  # sys.exit in a provider would end the worker
+            raise TaskExitError(f"a resource could not be opened: {error!r}") from error
         self._stacks.append(stack)
         return resource
 
@@ -83,5 +90,8 @@ class Resources:
         while self._stacks:
             try:
                 await self._stacks.pop().aclose()
-            except Exception:
+            except BaseException as error:  # such as SystemExit, of which the others know nothing
+                own = asyncio.current_task()
+                if isinstance(error, asyncio.CancelledError) and own is not None and own.cancelling():
+                    raise
                 _log.exception("a resource could not be closed")
