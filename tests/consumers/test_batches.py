@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import pytest
 
 import encola
+from encola.consumers import batching
 from encola.consumers.batches import BatchTask
 from encola.consumers.errors import ConfigurationError
 from encola.consumers.gate import Gate
@@ -252,6 +253,58 @@ async def test_items_that_may_have_killed_workers_are_called_alone_and_not_for_e
     async with working(app):
         ((reason, error),) = await _dead(queues, queue, 1)
     assert (reason, error) == ("crashed", "it was received 12 times without an end (was its worker killed?)")
+
+
+def _bad_delay() -> BaseException:
+    return encola.Retry(delay="soon")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("raised", [asyncio.CancelledError, GeneratorExit, SystemExit, _bad_delay])
+async def test_whatever_a_function_raises_is_its_failure_and_the_queue_goes_on(
+    app: encola.App, queue: str, queues: Queues, raised: Callable[[], BaseException]
+) -> None:
+    """What is no Exception, or asks for what cannot be, stopped the queue in this worker for good, without a word."""
+    batches: list[list[int]] = []
+
+    @app.batch(queue=queue, size=1, window=0.1, retries=1, backoff=NOW)
+    async def keep(numbers: list[int]) -> None:
+        batches.append(numbers)
+        if numbers == [1]:
+            raise raised()
+
+    async with working(app):
+        await keep.asend(1)
+        ((reason, _),) = await _dead(queues, queue, 1)
+        await keep.asend(2)
+        await until(lambda: [2] in batches, "the next batch")
+    assert reason == "retries-exhausted"
+    assert batches == [[1], [1], [2]]
+    assert queues.held(queue) == 0
+
+
+@pytest.mark.parametrize("broken", ["read", "run", "_settle_all"])
+async def test_an_error_that_nobody_foresaw_is_logged_and_its_messages_come_again(
+    make_app: MakeApp, queue: str, queues: Queues, monkeypatch: pytest.MonkeyPatch, caplog: Any, broken: str
+) -> None:
+    """The loop of the queue ended, and its messages were held as long as the worker lived."""
+    app = make_app(lease=2)
+    batches: list[list[int]] = []
+    keep = collector(app, queue, batches, size=5, window=0.1)
+    monkeypatch.setattr(batching, "PAUSE_SECONDS", 0.1)
+    works, fails = getattr(batching.BatchHandler, broken), [KeyError("oh"), asyncio.CancelledError()]
+
+    async def shaky(*arguments: Any) -> Any:
+        if fails:
+            raise fails.pop()
+        return await works(*arguments)
+
+    monkeypatch.setattr(batching.BatchHandler, broken, shaky)
+    async with working(app) as worker:
+        await keep.asend(7)
+        await until(lambda: not fails, "both errors")
+        await until(lambda: not worker.running and queues.held(queue) == 0, "nothing to be held")
+    assert [7] in batches
+    assert caplog.text.count("a batch of keep could not be handled, and comes again") == 2
 
 
 async def test_a_worker_that_stops_while_a_batch_waits_for_its_rate_gives_it_back_uncounted(

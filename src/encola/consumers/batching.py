@@ -14,7 +14,7 @@ import msgspec
 from encola.consumers.batches import ITEM, BatchTask
 from encola.consumers.connection import Connection
 from encola.consumers.context import CurrentJob
-from encola.consumers.errors import AlreadyDone, BadMessageError, BadPayloadError, Permanent
+from encola.consumers.errors import AlreadyDone, BadMessageError, BadPayloadError, Permanent, TaskExitError
 from encola.consumers.execution import Executor
 from encola.consumers.gate import Gate
 from encola.consumers.jobstore import JobStoreError
@@ -77,22 +77,38 @@ class BatchRunner:
             self._collecting.cancel()
 
     async def _work(self) -> None:
+        own = asyncio.current_task()
         while not self._stopped:
-            self._collecting = asyncio.get_running_loop().create_task(self._collect())
             try:
-                items = await self._collecting
-            except asyncio.CancelledError:
-                if self._collecting.cancelled():  # by ``stop``
-                    return
+                await self._round()
+            except GeneratorExit:  # the loop is gone
                 raise
-            except TransportError as error:
-                _log.warning("the queue %s could not be polled, trying again: %s", self._queue.name, error)
-                await asyncio.sleep(random.uniform(0, 2 * PAUSE_SECONDS))  # noqa: S311 - to spread
-                continue
-            finally:
-                self._collecting = None
+            except BaseException as error:  # whatever it is: the queue is not left without its worker
+                if isinstance(error, asyncio.CancelledError) and own is not None and own.cancelling():
+                    raise
+                _log.exception("a batch of %s could not be handled, and comes again", self._task.name)
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _round(self) -> None:
+        """Collects one batch, and handles it."""
+        self._collecting = collecting = asyncio.get_running_loop().create_task(self._collect())
+        try:
+            items = await collecting
+        except asyncio.CancelledError:
+            if self._stopped and collecting.cancelled():  # by ``stop``
+                return
+            raise
+        except TransportError as error:
+            _log.warning("the queue %s could not be polled, trying again: %s", self._queue.name, error)
+            await asyncio.sleep(random.uniform(0, 2 * PAUSE_SECONDS))  # noqa: S311 - to spread
+            return
+        finally:
+            self._collecting = None
+        try:
             if items:
                 await self._handle(items)
+        finally:
+            self._handler.let_go(items)
 
     # Collecting ---------------------------------------------------------------------------------------
 
@@ -173,11 +189,16 @@ class BatchHandler:
             wish = decode(message.body)
             if wish.task != self.task.name:
                 raise BadMessageError("unknown-task", f"the queue belongs to {self.task.name}, not {wish.task[:100]}")
+            if wish.app and wish.app != self.task.app.name:
+                raise BadMessageError("unknown-task", f"it is for the application {wish.app[:100]}")
             value = self.task.payload.decode(wish.args)[ITEM]
         except BadPayloadError as error:
             await self._reject(hold, "bad-payload", str(error))
         except BadMessageError as error:
             await self._reject(hold, error.reason, str(error))
+        except BaseException:
+            self._keeper.let_go(hold)
+            raise
         else:
             items.append(Item(hold, value))
 
@@ -214,8 +235,10 @@ class BatchHandler:
                 failed = await self._call(items, job)
             except AlreadyDone:
                 failed = []
-            except Exception as raised:
-                error = raised
+            except GeneratorExit:
+                raise
+            except BaseException as raised:  # what is no Exception would end more than this batch
+                error = _failure_of(raised)
             finally:
                 seconds = time.monotonic() - began
             last = attempt > task.settings.retries or isinstance(error, Permanent)
@@ -251,9 +274,15 @@ class BatchHandler:
         bad = {id(item) for item in failed}
         why = error or ItemFailedError("the task answered that this item failed")
         outcomes = await asyncio.gather(
-            *(self._failed(item, why) if id(item) in bad else self._done(item) for item in items)
+            *(self._failed(item, why) if id(item) in bad else self._done(item) for item in items),
+            return_exceptions=True,  # each is settled before one of them raises
         )
-        return max(outcomes, key=_BY_LUCK.index)
+        told: list[Outcome] = []
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+            told.append(outcome)
+        return max(told, key=_BY_LUCK.index)
 
     async def _done(self, item: Item) -> Outcome:
         if item.hold.stopped == "lost":
@@ -267,8 +296,14 @@ class BatchHandler:
             self._keeper.let_go(item.hold)
             return "lost"
         message = item.hold.message
-        verdict = judge(error, message.receives, self.task.settings, self._chance())
-        failure = describe(error, message.receives, int(time.time() * 1000), self._worker)
+        try:
+            verdict = judge(error, message.receives, self.task.settings, self._chance())
+        except Exception as worse:  # such as a delay that is none
+            _log.exception("message %s: what its error asks for cannot be", message.message_id)
+            error = worse
+            verdict = judge(error, message.receives, self.task.settings, self._chance())
+        cause = error.__cause__ if isinstance(error, TaskExitError) else None
+        failure = describe(cause or error, message.receives, int(time.time() * 1000), self._worker)
         if isinstance(verdict, Again):
             await self._settle(item.hold, self._connection.retry(message, verdict.delay))
             return "retrying"
@@ -286,6 +321,11 @@ class BatchHandler:
         else:
             await self._settle(item.hold, self._connection.release(item.hold.message, 0))
 
+    def let_go(self, items: Sequence[Item]) -> None:
+        """Those that were not settled come again when their leases are over."""
+        for item in items:
+            self._keeper.let_go(item.hold)
+
     async def _settle(self, hold: Hold, settling: Any) -> None:
         try:
             await settling
@@ -293,6 +333,19 @@ class BatchHandler:
             _log.warning("message %s comes again: %s", hold.message.message_id, error)
         finally:
             self._keeper.let_go(hold)
+
+
+def _failure_of(error: BaseException) -> Exception:
+    """What a function raised, as its failure. Raises it if the runtime is what it comes from: its own cancellation."""
+    if isinstance(error, Exception):
+        return error
+    if isinstance(error, asyncio.CancelledError):
+        if (own := asyncio.current_task()) is not None and own.cancelling():
+            raise error
+        return TaskExitError("the task was cancelled from within")
+    wrapped = TaskExitError(f"{error!r} was raised")
+    wrapped.__cause__ = error
+    return wrapped
 
 
 class ItemFailedError(Exception):

@@ -76,12 +76,14 @@ class Executor:
             raise
 
     async def _on_loop(self, function: Callable[..., Any], arguments: dict[str, Any], job: CurrentJob) -> Any:
-        token = current.set(job)
+        token, own = current.set(job), asyncio.current_task()
         try:
             return await function(**arguments)
-        except (Exception, asyncio.CancelledError, GeneratorExit):
+        except (Exception, asyncio.CancelledError):
             raise
         except BaseException as error:  # SystemExit must not reach the loop
+            if isinstance(error, GeneratorExit) and not _is_running(own):
+                raise  # the loop is gone, and what is left of it is closed
             raise TaskExitError(f"the task raised {error!r}") from error
         finally:
             current.reset(token)
@@ -152,6 +154,13 @@ class _ThreadCall:
             self._interrupted = True
             if self._thread is not None:
                 _set_exception(self._thread, InterruptedTaskError)
+
+
+def _is_running(task: "asyncio.Task[Any] | None") -> bool:
+    try:
+        return asyncio.current_task() is task
+    except RuntimeError:  # there is no loop
+        return False
 
 
 def _set_exception(thread: int, kind: type[BaseException] | None) -> None:

@@ -173,9 +173,10 @@ class _Function:
             return
         except JobStoreError as error:
             _log.warning("a batch of %s waits for its rate in vain, and comes again: %s", task.name, error)
-        except TimeoutError:
-            if not limit.expired():
-                raise
+        except Exception as error:
+            if not (isinstance(error, TimeoutError) and limit.expired()):
+                _log.exception("a batch of %s could not be handled, and comes again", task.name)
+                return
             _log.warning("a batch of %s was stopped: the function's time is over", task.name)
         unsettled = set(keeper.holds)
         await asyncio.gather(*(handler.give_back(item) for item in items if item.hold in unsettled))

@@ -77,3 +77,35 @@ def test_a_batch_that_the_time_ran_out_for_is_given_back_uncounted(app: encola.A
     assert len(pusher.push(lease=3600, context=Context(1.0)).failed) == 3
     messages = pusher.receive(seconds=5)
     assert [message["Attributes"]["ApproximateReceiveCount"] for message in messages] == ["1"] * 3
+
+
+@pytest.mark.parametrize("raised", [asyncio.CancelledError, GeneratorExit, SystemExit])
+def test_whatever_a_function_raises_is_its_failure(
+    app: encola.App, queue: str, pusher: Pusher, queues: Queues, raised: type[BaseException]
+) -> None:
+    """It ended the invocation, with what other tasks had done in it."""
+
+    @app.batch(queue=queue, retries=0)
+    async def write(numbers: list[int]) -> None:
+        raise raised
+
+    write.send(1)
+    assert pusher.push().failed == []
+    assert queues.dead(queue)[0] == "retries-exhausted"
+
+
+def test_an_error_that_nobody_foresaw_is_logged_and_the_batch_comes_again(
+    app: encola.App, queue: str, pusher: Pusher, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.batch(queue=queue)
+    def write(numbers: list[int]) -> None: ...
+
+    async def fail(*_: Any) -> None:
+        raise KeyError("oh")
+
+    monkeypatch.setattr(pushed.BatchHandler, "run", fail)
+    write.send_many([(1,), (2,)])
+    assert len(pusher.push(lease=0).failed) == 2
+    assert "a batch of write could not be handled, and comes again" in caplog.text
+    monkeypatch.undo()
+    assert pusher.push().failed == []
