@@ -72,6 +72,8 @@ class Channel:
         parts = [_frame(json.dumps(header, ensure_ascii=False).encode("utf-8", "replace"))]
         if payload is not None:
             parts.append(_frame(payload))
+        if payload is not None or "error" in header:  # the answer: who has it may close the channel at once
+            self._busy = False
         with self._sending:
             self._socket.sendall(b"".join(parts))
 
