@@ -17,7 +17,7 @@ def outbox(
     ] = False,
     endpoint: Annotated[
         str | None,
-        typer.Option("--endpoint", "-e", help="URL of the queue service, or 'aws'.", envvar="ENCOLA_ENDPOINT"),
+        typer.Option("--endpoint", "-e", help="URL of the queue service, or 'aws', whatever the application says."),
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
 ) -> None:
@@ -28,4 +28,4 @@ def outbox(
     if endpoint:
         os.environ["ENCOLA_ENDPOINT"] = endpoint
     begin_logging(verbose=verbose)
-    raise typer.Exit(run(app, connect, tables=create_tables))
+    raise typer.Exit(run(app, connect, tables=create_tables, endpoint=endpoint))

@@ -24,7 +24,7 @@ def work(
     ] = None,
     endpoint: Annotated[
         str | None,
-        typer.Option("--endpoint", "-e", help="URL of the queue service, or 'aws'.", envvar="ENCOLA_ENDPOINT"),
+        typer.Option("--endpoint", "-e", help="URL of the queue service, or 'aws', whatever the application says."),
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
 ) -> None:
@@ -38,6 +38,7 @@ def work(
     several = processes > 1 or reload or max_jobs is not None or max_memory is not None  # at least one after the other
     options = WorkOptions(
         app=app,
+        endpoint=endpoint,
         queues=tuple(queue or ()),
         concurrency=concurrency,
         grace=grace,

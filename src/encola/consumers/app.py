@@ -86,6 +86,7 @@ class App:
         self.queues: dict[str, QueueOptions] = {}
         self.schedules: list[Schedule] = []
         self._server = server
+        self.reaches: str | None = None
         self._region = region
         self._profile = profile
         self._jobs = jobs
@@ -312,6 +313,10 @@ class App:
         """A connection of its own, not open yet."""
         transport = self._transport() if self._transport else self._sqs()
         return Connection(transport, self._jobs)
+
+    def reach(self, server: str) -> None:
+        """From now on the queue service is ``server``, whatever the application was made with."""
+        self._server = self.reaches = server
 
     def _sqs(self) -> Transport:
         from encola.consumers.sqs.transport import SqsTransport

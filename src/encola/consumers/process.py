@@ -43,13 +43,15 @@ _log = logging.getLogger("encola.worker")
 
 
 class WorkOptions(msgspec.Struct, kw_only=True, frozen=True):
-    """What ``encola work`` was told. ``max_memory`` is in MiB; ``status_port`` 0 takes a free one.
+    """What ``encola work`` was told. ``max_memory`` is in MiB; ``status_port`` 0 takes a free one; ``endpoint`` stands
+    in place of what the application says.
 
     A process with a ``supervisor`` (its pid) is told to end by that alone: Ctrl-C in a terminal goes to both of them,
     and must not count twice.
     """
 
     app: str
+    endpoint: str | None = None
     queues: tuple[str, ...] = ()
     concurrency: int = CONCURRENCY_DEFAULT
     grace: float = GRACE_SECONDS
@@ -72,12 +74,17 @@ def begin_logging(*, verbose: bool) -> None:
     logging.getLogger("botocore").setLevel(logging.WARNING)
 
 
-def load_app(path: str) -> App:
-    """The application that ``module:name`` names. Raises ConfigurationError."""
+def load_app(path: str, endpoint: str | None = None) -> App:
+    """The application that ``module:name`` names; ``endpoint`` is its queue service, whatever it says.
+
+    Raises ConfigurationError.
+    """
     found = load_named(path, "app")
     if not isinstance(found, App):
         module_name, _, name = path.partition(":")
         raise ConfigurationError(f"{module_name} has no encola.App called {name or 'app'}")
+    if endpoint:
+        found.reach(endpoint)
     return found
 
 
@@ -102,7 +109,7 @@ def run(options: WorkOptions) -> int:
     import uvloop
 
     try:
-        app = load_app(options.app)
+        app = load_app(options.app, options.endpoint)
     except ConfigurationError as error:
         _log.critical("%s", error)
         return EXIT_CONFIGURATION

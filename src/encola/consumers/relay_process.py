@@ -21,16 +21,17 @@ PAUSE_SECONDS = 0.2
 _log = logging.getLogger("encola.relay")
 
 
-def run(app: str, connect: str, *, tables: bool = False) -> int:
+def run(app: str, connect: str, *, tables: bool = False, endpoint: str | None = None) -> int:
     """Relays until SIGTERM or SIGINT; a second signal ends it at once. Answers the exit status.
 
     ``app`` and ``connect`` are written as ``module:name``. ``tables``: make those that are missing.
+    ``endpoint`` stands in place of what the application says.
     """
     try:
         function = load_named(connect, "connect")
         if not callable(function):
             raise ConfigurationError(f"{connect} is no function that opens a connection")
-        asyncio.run(_Process(load_app(app), function).run(tables=tables))
+        asyncio.run(_Process(load_app(app, endpoint), function).run(tables=tables))
     except ConfigurationError as error:
         _log.critical("%s", error)
         return EXIT_CONFIGURATION

@@ -124,11 +124,11 @@ class Progress:
 class Work:
     """The application of this process, and the resources that its tasks have opened."""
 
-    def __init__(self, channel: Channel, path: str) -> None:
+    def __init__(self, channel: Channel, path: str, endpoint: str) -> None:
         """Raises whatever the module raises, ConfigurationError."""
         self._channel = channel
         self._path = path
-        self._app = load_app(path)
+        self._app = load_app(path, endpoint)
         self._runner = asyncio.Runner()
         self._resources = Resources()
 
@@ -188,13 +188,13 @@ def _run(task: Task[Any, Any], arguments: dict[str, Any], job: CurrentJob) -> An
 
 
 def main(arguments: list[str]) -> None:
-    """``descriptor module:name verbose|plain``."""
-    descriptor, path, log = arguments
+    """``descriptor module:name verbose|plain endpoint``; an empty endpoint leaves it to the application."""
+    descriptor, path, log, endpoint = arguments
     channel = Channel(int(descriptor))
     channel.start()
     begin_logging(verbose=log == "verbose")
     try:
-        work = Work(channel, path)
+        work = Work(channel, path, endpoint)
     except BaseException as error:
         traceback.print_exc()
         sys.stderr.flush()

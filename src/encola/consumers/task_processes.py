@@ -107,7 +107,7 @@ class TaskProcesses:
             self._pool = Pool(
                 Program(
                     module=CHILD,
-                    arguments=(self._path, "verbose" if verbose else "plain"),
+                    arguments=(self._path, "verbose" if verbose else "plain", self._app.reaches or ""),
                     path=tuple(sys.path),
                     idle=IDLE_SECONDS_MAX,
                     start=START_SECONDS_MAX,
