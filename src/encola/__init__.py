@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from encola.consumers.errors import BadPayloadError as BadPayloadError
     from encola.consumers.errors import JobCancelledError as JobCancelledError
     from encola.consumers.errors import JobDeadError as JobDeadError
+    from encola.consumers.errors import NoRecordsError as NoRecordsError
     from encola.consumers.errors import Permanent as Permanent
     from encola.consumers.errors import ResultPendingError as ResultPendingError
+    from encola.consumers.errors import ResultTypeError as ResultTypeError
     from encola.consumers.errors import Retry as Retry
     from encola.consumers.errors import SendError as SendError
     from encola.consumers.errors import TaskTimeoutError as TaskTimeoutError
@@ -43,7 +45,9 @@ _HOMES = {
     "JobCancelledError": "errors",
     "JobDeadError": "errors",
     "Permanent": "errors",
+    "NoRecordsError": "errors",
     "ResultPendingError": "errors",
+    "ResultTypeError": "errors",
     "Retry": "errors",
     "SendError": "errors",
     "TaskTimeoutError": "errors",

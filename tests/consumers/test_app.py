@@ -1,6 +1,7 @@
 """Declaring tasks, and sending wishes: from plain code, from threads, from event loops, from a forked child."""
 
 import asyncio
+import json
 import os
 import socket
 import threading
@@ -137,7 +138,8 @@ def test_what_is_sent_is_on_the_queue_when_send_returns(app: encola.App, ready: 
     assert (work.send("10").id, other.send(month="11").id) == ("work/report/10", "report/11")
     assert queues.counts(ready) == (2, 0, 0)
     first, _ = queues.receive(ready)
-    assert first["Body"] == '{"task":"work","args":{"month":"10"},"job":"work/report/10","keyed":true}'
+    wish = {"task": "work", "args": {"month": "10"}, "job": "work/report/10", "keyed": True, "app": app.name}
+    assert json.loads(first["Body"]) == wish
     assert first["MessageAttributes"]["encola.task"]["StringValue"] == "work"
 
 

@@ -114,14 +114,17 @@ async def test_a_key_that_cannot_be_made_of_a_foreign_message_is_a_bad_payload(
         await desk.still_works()
 
 
-async def test_a_limit_key_that_cannot_be_made_is_an_error_of_the_job(app: encola.App, queue: str, desk: Desk) -> None:
+async def test_a_limit_key_that_cannot_be_made_of_a_foreign_message_is_a_bad_payload(
+    app: encola.App, queue: str, desk: Desk
+) -> None:
     @app.task(queue=queue, limit_per_key=1, limit_key=lambda number: f"{100 // number}", retries=0)
     async def share(number: int) -> None: ...
 
     async with working(app):
-        await share.asend(0)
+        await desk.send('{"task": "share", "args": {"number": 0}, "job": "share/1"}')
         reason, error = await desk.dead()
-        assert reason == "retries-exhausted"
+        assert reason == "bad-payload"
+        assert await app.job("share/1").astatus() == "dead"
         assert "integer division or modulo by zero" in error
         await desk.still_works()
 

@@ -22,7 +22,7 @@ from encola.consumers.batches import BatchTask
 from encola.consumers.bridge import Bridge
 from encola.consumers.connection import Connection, JobsFactory
 from encola.consumers.cron import Schedule
-from encola.consumers.errors import ConfigurationError, SendError
+from encola.consumers.errors import ConfigurationError, ResultTypeError, SendError
 from encola.consumers.job import Job
 from encola.consumers.middleware import Middleware
 from encola.consumers.options import WINDOW_DEFAULT, Priority, Rate, TaskOptions, lane_of
@@ -30,7 +30,7 @@ from encola.consumers.payload import decode_as
 from encola.consumers.pushed import CONCURRENCY_DEFAULT, LambdaHandler
 from encola.consumers.queues import QueueOptions
 from encola.consumers.retry import BACKOFF_DEFAULT, Backoff
-from encola.consumers.task import Prepared, Task
+from encola.consumers.task import Prepared, Task, name_of
 from encola.consumers.transport import NoQueueError, Transport, TransportError
 from encola.engine.message import Duration
 
@@ -130,14 +130,14 @@ class App:
         def declare(function: Callable[Given, Result]) -> Task[Given, Result]:
             options = TaskOptions(
                 queue=queue,
-                name=name or function.__name__,
+                name=name_of(function) if name is None else name,
                 key=key,
                 timeout=timeout,
                 retries=retries,
                 backoff=backoff,
                 limit_per_key=limit_per_key,
                 limit_key=limit_key,
-                rate=Rate.parse(rate) if rate else None,
+                rate=None if rate is None else Rate.parse(rate),
                 priority=priority,
                 group=group,
                 run=run,
@@ -171,11 +171,11 @@ class App:
         def declare(function: Callable[..., Any]) -> BatchTask:
             options = TaskOptions(
                 queue=queue,
-                name=name or function.__name__,
+                name=name_of(function) if name is None else name,
                 timeout=timeout,
                 retries=retries,
                 backoff=backoff,
-                rate=Rate.parse(rate) if rate else None,
+                rate=None if rate is None else Rate.parse(rate),
                 track=False,
             )
             task = BatchTask(self, function, options, size, window)
@@ -216,7 +216,11 @@ class App:
         if priorities and self.batch_on(name) is not None:
             raise ConfigurationError(f"the queue {name} belongs to a batch task, which has no priorities")
         self.queues[name] = QueueOptions(
-            name=name, lease=lease or self.lease, retention=retention, priorities=priorities, dead_letters=dead_letters
+            name=name,
+            lease=self.lease if lease is None else lease,
+            retention=retention,
+            priorities=priorities,
+            dead_letters=dead_letters,
         )
 
     def queue_options(self, name: str) -> QueueOptions:
@@ -255,14 +259,22 @@ class App:
         return int((settings.window if settings else WINDOW_DEFAULT) * 1000)
 
     def result_of(self, task: str, result: msgspec.Raw) -> Any:
-        """A stored result as its task's annotation says, or as JSON has it; None of a job that was done before."""
+        """A stored result as its task's annotation says, or as JSON has it; None of a job that was done before.
+
+        Raises ResultTypeError.
+        """
         known = self.tasks.get(task)
         if result == NULL:
             return None
         if known is None or known.returns in (Any, None, object):
             return msgspec.json.decode(result)
         hint = typing.get_type_hints(known.function, include_extras=True).get("return", Any)
-        return msgspec.json.decode(result) if hint is type(None) else decode_as(hint, result)
+        if hint is type(None):
+            return msgspec.json.decode(result)
+        try:
+            return decode_as(hint, result)
+        except msgspec.ValidationError as error:
+            raise ResultTypeError(f"the task {task} answered what its annotation does not say: {error}") from None
 
     def batch_on(self, queue: str) -> BatchTask | None:
         """The batch task to which a queue belongs, if it does."""

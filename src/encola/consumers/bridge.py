@@ -5,6 +5,7 @@ A process that forks (a pre-forking web server) gets a new one in each child.
 
 import asyncio
 import concurrent.futures
+import ctypes
 import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
@@ -36,6 +37,10 @@ class Bridge:
     def _forked(self) -> None:
         """The child has neither the thread nor a right to its connections; the lock may have been held at the fork."""
         self._lock = threading.Lock()
+        for inherited in (self._loop, self._thread, self._connection):
+            # For ever: were it collected, its sockets would be taken off the epoll object that the child shares with
+            # its parent, whose own connections would hear nothing any more.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))
         self._loop = self._thread = self._connection = None
 
     def now(self) -> datetime:

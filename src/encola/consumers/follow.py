@@ -98,6 +98,8 @@ class Follow:
             wish = decode(message.body)
         except BadMessageError:
             return
+        if wish.app and f"{wish.app}/" != self._prefix:
+            return
         task = tasks.get(wish.task)
         if self._connection.jobs is None or (task is not None and not task.settings.track):
             return
@@ -158,7 +160,7 @@ class Follow:
                 args = msgspec.Raw(msgspec.json.encode({**plain(args), link.into: result}))
             except (TypeError, ValueError, OverflowError) as error:  # of a foreign producer
                 return f"its arguments are none: {error}"
-        body = encode(JobMessage(link.task, args, link.job, link.keyed, then, join))
+        body = encode(JobMessage(link.task, args, link.job, link.keyed, then, join, self._prefix[:-1]))
         size = len(body.encode())
         if size > BODY_BYTES_MAX - ATTRIBUTES_BYTES:
             return f"what came before makes its message {size} bytes long, too large for a queue"

@@ -9,7 +9,7 @@ from encola.consumers.jobstore import JobStoreError
 from encola.consumers.limits import RateLimit, SlotLimit
 
 if TYPE_CHECKING:
-    from encola.consumers.runner import Attempt
+    from encola.consumers.attempt import Attempt
     from encola.consumers.task import Task
 
 SLOT_SECONDS_MIN = 0.2
@@ -29,7 +29,7 @@ class Gate:
         """None: it may run now. Otherwise it is to be given back for so many seconds. Raises JobStoreError."""
         settings = attempt.task.settings
         if settings.limit_per_key is not None:
-            key = f"{self._prefix}slots/{settings.name}/{attempt.task.limit_key(attempt.wish.args)}"
+            key = f"{self._prefix}slots/{settings.name}/{attempt.limit_key}"
             free_in = await self._slots.enter(key, attempt.owner, settings.limit_per_key)
             if free_in is not None:
                 longest = min(SLOT_SECONDS_MAX, max(SLOT_SECONDS_MIN, free_in))

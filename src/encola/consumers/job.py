@@ -99,7 +99,7 @@ class Job(Generic[Result]):
         """What the task answered, waiting up to ``timeout`` seconds (None: for ever) for it.
 
         Values come back as JSON has them, or as the task's annotation says. Raises ResultPendingError, JobDeadError,
-        JobCancelledError.
+        JobCancelledError, ResultTypeError.
         """
         return self._app.wait(self.aresult(timeout))
 

@@ -67,7 +67,10 @@ class Membership(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class JobMessage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """See the module. ``keyed``: the job's id was made of its key, so its payload must always be the same."""
+    """See the module. ``keyed``: the job's id was made of its key, so its payload must always be the same.
+
+    ``app`` is the application whose task it is; messages of foreign producers need not say it.
+    """
 
     task: str
     args: msgspec.Raw = msgspec.Raw(b"{}")
@@ -75,6 +78,7 @@ class JobMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     keyed: bool = False
     then: tuple[Link, ...] = ()
     join: Membership | None = None
+    app: str = ""
     v: int = VERSION
 
 

@@ -13,13 +13,13 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import msgspec
 
+from encola.consumers.attempt import Attempt, carry_of, job_of
 from encola.consumers.connection import Connection
-from encola.consumers.context import CurrentJob
 from encola.consumers.errors import AlreadyDone, BadMessageError, BadPayloadError, TaskExitError
 from encola.consumers.execution import Executor
 from encola.consumers.follow import JOIN_WINDOW, Follow
@@ -27,7 +27,7 @@ from encola.consumers.gate import Gate
 from encola.consumers.jobstore import JobStoreError
 from encola.consumers.leases import Hold
 from encola.consumers.message import JobMessage, decode, due_in, trace_of
-from encola.consumers.middleware import Outcome, tell_ended
+from encola.consumers.middleware import tell_ended
 from encola.consumers.payload import payload_hash
 from encola.consumers.resources import Resources
 from encola.consumers.results import NULL, encode_result
@@ -39,6 +39,8 @@ from encola.consumers.verdicts import Again, describe, explanation, judge, text_
 from encola.consumers.workflow import TIMEOUT_TASK, JoinTimeout
 from encola.engine import records
 
+Answer = TypeVar("Answer")
+
 UNKNOWN_TASK = "unknown-task"
 UNKNOWN_RETRIES = 8
 UNKNOWN_BACKOFF = Backoff(base=5.0, factor=2.0, cap=300.0)
@@ -49,34 +51,13 @@ BUSY_SECONDS_MIN = 1.0
 
 BUSY_SECONDS_MAX = 10.0
 BUSY_JITTER = 0.5
+INSIST_SECONDS_MIN, INSIST_SECONDS_MAX = 0.2, 5.0
+"""Between two tries to tell what came of a job."""
+
 NO_DEAD_LETTERS_SECONDS = 900.0
 """How long a message rests that belongs on a dead-letter queue when there is none."""
 
 _log = logging.getLogger("encola.worker")
-
-
-class Attempt(msgspec.Struct):
-    """What is known of the message while it is worked on."""
-
-    message: Incoming
-    hold: Hold
-    wish: JobMessage
-    task: Task[Any, Any]
-    job: str
-    arguments: dict[str, Any]
-    owner: str
-    fence: int = 0
-    claims: int = 0
-    slot: str = ""
-    outcome: Outcome = "lost"  # until it is known
-    seconds: float = 0.0
-
-    @property
-    def number(self) -> int:
-        """Of this attempt, from 1. Where deliveries that were given back count (on FIFO queues of AWS), the record
-        knows how many were attempts.
-        """
-        return min(self.message.receives, self.claims) if self.claims else self.message.receives
 
 
 class Runner:
@@ -137,12 +118,12 @@ class Runner:
             return await self._claim_and_run(attempt, turn)
         except (TransportError, JobStoreError):
             raise
-        except Exception as error:  # such as a limit_key that cannot be made: not the worker's end, but the job's
+        except Exception as error:  # whatever it is: not the worker's end, but the job's
             _log.exception("job %s could not be run", attempt.job)
             return await self._failed(attempt, error)
         finally:
             if attempt.task.app.middleware:
-                tell_ended(attempt.task.app.middleware, hold.job or _job_of(attempt), attempt.outcome, attempt.seconds)
+                tell_ended(attempt.task.app.middleware, hold.job or job_of(attempt), attempt.outcome, attempt.seconds)
 
     async def give_back(self, hold: Hold) -> None:
         """A message that was not begun goes back to the queue, and the delivery does not count."""
@@ -164,6 +145,8 @@ class Runner:
         task = self._tasks.get(wish.task)
         if task is None:
             raise _UnknownTaskError(UNKNOWN_TASK, f"no task is called {wish.task[:100]!r}")
+        if wish.app and wish.app != task.app.name:
+            raise _UnknownTaskError(UNKNOWN_TASK, f"it is for the application {wish.app[:100]!r}")
         self._deliveries += 1
         owner = f"{self._worker}/{self._deliveries}"
         try:
@@ -177,7 +160,11 @@ class Runner:
             raise BadMessageError("bad-message", f"the job {job[:100]!r} does not belong to the task {task.name}")
         if len(task.app.record_key(job)) > records.KEY_LENGTH_MAX or "\0" in job:
             raise BadMessageError("bad-message", f"no record can have the key {job[:100]!r}")
-        return Attempt(message, hold, wish, task, job, arguments, owner)
+        try:
+            limit_key = "" if task.settings.limit_per_key is None else task.limit_key(wish.args)
+        except Exception as error:  # a limit_key may be any function
+            raise BadMessageError("bad-payload", text_of(error)) from None
+        return Attempt(message, hold, wish, task, job, arguments, owner, limit_key=limit_key)
 
     def _named(self, wish: JobMessage, task: Task[Any, Any], message: Incoming) -> JobMessage:
         """A message of a foreign producer, with the name that our own would have given it. Raises BadMessageError."""
@@ -229,7 +216,7 @@ class Runner:
                     why = "another job has the same key and other arguments"
                     attempt.outcome = "dead"
                     failure = records.Failure(0, 0, "Mismatch", why)
-                    await self._follow.failed(attempt.job, attempt.wish, failure, *_carry(attempt))
+                    await self._follow.failed(attempt.job, attempt.wish, failure, *carry_of(attempt))
                     return await self._reject(attempt.message, "mismatch", f"{attempt.job}: {why}")
                 case records.Dead():
                     return await self._still_dead(attempt, reply.error)
@@ -267,7 +254,7 @@ class Runner:
     async def _again(self, attempt: Attempt, result: msgspec.Raw) -> bool:
         """It was done before: what follows is done again, in case that its worker died before."""
         attempt.outcome = "replayed"
-        await self._follow.completed(attempt.job, attempt.wish, result, *_carry(attempt))
+        await self._follow.completed(attempt.job, attempt.wish, result, *carry_of(attempt))
         await self._connection.delete(attempt.message)
         return True
 
@@ -275,11 +262,11 @@ class Runner:
         if error is None:  # cancelled
             attempt.outcome = "cancelled"
             error = records.Failure(0, 0, "Cancelled", "it was cancelled")
-            await self._follow.failed(attempt.job, attempt.wish, error, *_carry(attempt))
+            await self._follow.failed(attempt.job, attempt.wish, error, *carry_of(attempt))
             await self._connection.delete(attempt.message)
             return True
         attempt.outcome = "dead"
-        await self._follow.failed(attempt.job, attempt.wish, error, *_carry(attempt))
+        await self._follow.failed(attempt.job, attempt.wish, error, *carry_of(attempt))
         return await self._reject(attempt.message, "permanent", explanation(error))
 
     # Running ------------------------------------------------------------------------------------------
@@ -326,7 +313,7 @@ class Runner:
             if hold.stopped is not None:
                 raise asyncio.CancelledError
             await turn.begin()
-            job = hold.job = _job_of(attempt)
+            job = hold.job = job_of(attempt)
             arguments = attempt.arguments
             if not self._executor.uses_process(task):
                 for name, provider in task.payload.uses.items():
@@ -361,16 +348,36 @@ class Runner:
             window = int(attempt.task.settings.window * 1000)
             if attempt.wish.join is not None:  # its result waits for those of the others
                 window = max(window, JOIN_WINDOW)
-            reply = await self._connection.command(records.Complete(key, owner, attempt.fence, window, result))
+            complete = records.Complete(key, owner, attempt.fence, window, result)
+            reply = await self._insist(attempt, lambda: self._connection.command(complete))
             if isinstance(reply, records.Lost):
                 _log.warning("job %s: its lease was lost, and the result is thrown away", attempt.job)
                 return False
             attempt.outcome = "completed"
             if attempt.wish.then or attempt.wish.join:
-                await self._follow.completed(attempt.job, attempt.wish, result, *_carry(attempt))
-        await self._connection.delete(attempt.message)
+                await self._follow.completed(attempt.job, attempt.wish, result, *carry_of(attempt))
+        await self._insist(attempt, lambda: self._connection.delete(attempt.message))
         attempt.outcome = "completed"
         return True
+
+    async def _insist(self, attempt: Attempt, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Says what came of a job: again and again while its lease is held, if the service cannot be reached.
+
+        Otherwise what was done would be done once more. Raises JobStoreError, TransportError.
+        """
+        pause, patience = INSIST_SECONDS_MIN, self._lease_ms / 1000
+        while True:
+            try:
+                return await ask()
+            except RefusedError:
+                raise
+            except (JobStoreError, TransportError) as error:
+                if attempt.hold.stopped is not None or patience <= 0:
+                    raise
+                _log.warning("job %s is over, and that could not be told yet: %s", attempt.job, error)
+            await asyncio.sleep(pause)
+            patience -= pause
+            pause = min(INSIST_SECONDS_MAX, pause * 2)
 
     async def _failed(self, attempt: Attempt, error: Exception) -> bool:
         settings = attempt.task.settings
@@ -383,9 +390,8 @@ class Runner:
             window = int(settings.window * 1000)
             if isinstance(verdict, Again):  # what is known of it outlives the pause
                 window = max(window, int(verdict.delay * 1000) + self._lease_ms)
-            reply = await self._connection.command(
-                records.Fail(self._key(attempt), attempt.owner, attempt.fence, window, failure, final)
-            )
+            fail = records.Fail(self._key(attempt), attempt.owner, attempt.fence, window, failure, final)
+            reply = await self._insist(attempt, lambda: self._connection.command(fail))
             if isinstance(reply, records.Lost):
                 _log.warning("job %s failed, but its lease was lost before: nothing is changed", attempt.job)
                 return False
@@ -399,7 +405,7 @@ class Runner:
             return False
         _log.error("job %s failed for good (%s): %s", attempt.job, reason, failure.type)
         if attempt.fence:
-            await self._follow.failed(attempt.job, attempt.wish, failure, *_carry(attempt))
+            await self._follow.failed(attempt.job, attempt.wish, failure, *carry_of(attempt))
         return await self._reject(attempt.message, reason, explanation(failure))
 
     async def _stopped(self, attempt: Attempt) -> bool:
@@ -416,7 +422,7 @@ class Runner:
             window = int(attempt.task.settings.window * 1000)
             await self._connection.command(records.Fail(key, attempt.owner, fence, window, failure, final=True))
             attempt.outcome = "cancelled"
-            await self._follow.failed(attempt.job, attempt.wish, failure, *_carry(attempt))
+            await self._follow.failed(attempt.job, attempt.wish, failure, *carry_of(attempt))
             await self._connection.delete(attempt.message)
             return True
         if fence:
@@ -433,24 +439,6 @@ class Runner:
             await self._connection.retry(message, NO_DEAD_LETTERS_SECONDS)
             return False
         return True
-
-
-def _job_of(attempt: Attempt) -> CurrentJob:
-    hold, message = attempt.hold, attempt.message
-    return CurrentJob(
-        attempt.task.app.name, attempt.task.name, attempt.job, message.queue, attempt.number,
-        lambda _: _progressed(hold), (message,),
-    )  # fmt: skip
-
-
-def _carry(attempt: Attempt) -> tuple[Mapping[str, str], int]:
-    """For what follows: attributes (what middleware left, or the trace of the message), and the message's time."""
-    job, message = attempt.hold.job, attempt.message
-    return job.carry if job is not None and job.carry else trace_of(message.attributes), message.sent_at
-
-
-def _progressed(hold: Hold) -> None:
-    hold.progressed = True
 
 
 def _cause(error: Exception) -> BaseException:

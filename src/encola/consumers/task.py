@@ -18,7 +18,7 @@ from encola.consumers.message import (
     Membership,
     encode,
 )
-from encola.consumers.options import SendOptions, TaskOptions, check_template, template
+from encola.consumers.options import SendOptions, TaskOptions, check_template, is_text, template
 from encola.consumers.payload import Payload
 from encola.consumers.transport import Outgoing
 from encola.engine.records import KEY_LENGTH_MAX
@@ -45,6 +45,9 @@ class Task(Generic[Given, Result]):
 
     def __init__(self, app: "App", function: Callable[Given, Result], options: TaskOptions) -> None:
         """Raises ConfigurationError."""
+        name_of(function)
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise ConfigurationError(f"task {options.name}: a generator answers nothing that a job could have")
         self.app = app
         self.function = function
         self.settings = options
@@ -134,7 +137,9 @@ class Task(Generic[Given, Result]):
     ) -> Prepared:
         """As ``prepare``, of arguments that are JSON already."""
         job_id, keyed = (job, keyed) if job else self.job_id(data, options.key)
-        body = encode(JobMessage(self.name, msgspec.Raw(data), job_id, keyed, then, join))
+        if self.settings.limit_per_key is not None:
+            self.limit_key(data)  # who cannot be told whose slots the job takes could not run it
+        body = encode(JobMessage(self.name, msgspec.Raw(data), job_id, keyed, then, join, self.app.name))
         size = len(body.encode())
         if size > BODY_BYTES_MAX - ATTRIBUTES_BYTES:
             raise BadPayloadError(f"{self.name}: the arguments make a message of {size} bytes, too large for a queue")
@@ -160,8 +165,10 @@ class Task(Generic[Given, Result]):
             made = key
         else:
             made = self._prefix + (key if key is not None else token or uuid.uuid4().hex)
-        if len(self.app.record_key(made)) > KEY_LENGTH_MAX or "\0" in made:
-            raise BadPayloadError(f"{self.name}: its key is too long, or has a zero byte")
+        if made == self._prefix:
+            raise BadPayloadError(f"{self.name}: its key is empty: all such wishes would be one job")
+        if len(self.app.record_key(made)) > KEY_LENGTH_MAX or not is_text(made):
+            raise BadPayloadError(f"{self.name}: its key is too long, has a zero byte or half of a surrogate pair")
         return made, key is not None
 
     def limit_key(self, data: bytes | msgspec.Raw) -> str:
@@ -174,6 +181,15 @@ class Task(Generic[Given, Result]):
         if self.settings.group is None:
             return self.name
         return template(self.settings.group, self.payload.decode(data), f"task {self.name}: the group")
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """What a function is called. Raises ConfigurationError where it is none."""
+    if isinstance(function, type) or not (
+        callable(function) and hasattr(function, "__name__") and hasattr(function, "__qualname__")
+    ):
+        raise ConfigurationError(f"a task is made of a function with a name, and {function!r} is none: use def")
+    return str(function.__name__)
 
 
 class Wish(Generic[Given, Result]):

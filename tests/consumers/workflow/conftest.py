@@ -1,9 +1,12 @@
 """Fixtures of the stories about chains and groups."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
 import pytest
 
+from encola.consumers.attempt import Attempt
+from encola.consumers.runner import Runner
 from encola.testing import Inline
 
 from .shop import Shop
@@ -22,5 +25,10 @@ def run(shop: Shop) -> Iterator[Inline]:
 
 @pytest.fixture
 def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that what a dead worker had comes back within a minute."""
+    """So that what a dead worker had comes back within a minute; and whoever is dead does not try again."""
+
+    async def once(runner: Runner, attempt: Attempt, ask: Callable[[], Awaitable[Any]]) -> Any:
+        return await ask()
+
+    monkeypatch.setattr(Runner, "_insist", once)
     monkeypatch.setattr("encola.testing.inline.LEASE", 60.0)
