@@ -374,6 +374,24 @@ async def test_within_an_async_test_it_says_that_it_cannot(app: encola.App) -> N
         Inline(app).__enter__()
 
 
+def test_an_async_test_that_got_it_from_a_fixture_is_told_so_too(app: encola.App) -> None:
+    """It saw an error of asyncio, and a warning about a coroutine."""
+
+    @app.task(queue="q")
+    def work() -> None: ...
+
+    with Inline(app) as run:
+
+        async def test() -> None:
+            for use in (work.send, run.until_idle, lambda: run.advance(hours=1), lambda: run.waiting("q")):
+                with pytest.raises(RuntimeError, match="use it in a test that is not `async def`"):
+                    use()
+
+        asyncio.run(test())
+        work.send()
+        assert run.until_idle() == 1
+
+
 def test_one_within_another_is_a_world_of_its_own_and_the_application_goes_back(app: encola.App) -> None:
     @app.task(queue="q")
     def work() -> None: ...

@@ -14,7 +14,7 @@ of its longest. Tasks with ``run="process"`` run in a thread: a test may replace
 import asyncio
 import concurrent.futures
 import selectors
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, TypeVar
@@ -51,6 +51,7 @@ FETCHED = 10
 LEASE = 43_200.0
 """The longest there is: no heartbeat is needed while a task sleeps for virtual hours."""
 
+NOT_ASYNC = "Inline runs an event loop of its own: use it in a test that is not `async def`"
 RESOLUTION = 1e-5
 """Of virtual time, in seconds: what a float of seconds since 1970 can tell apart, and asyncio has to know."""
 
@@ -102,8 +103,6 @@ class Inline:
     # The frame ----------------------------------------------------------------------------------------
 
     def __enter__(self) -> "Inline":
-        if asyncio._get_running_loop() is not None:
-            raise RuntimeError("Inline runs an event loop of its own: use it in a test that is not `async def`")
         self._loop.run_until_complete(self._begin())
         self._before = self._app.bridge
         self._app.bridge = _InlineBridge(self._loop, self._connection)
@@ -298,6 +297,13 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
         super().__init__(selector)
         self._clock_resolution = RESOLUTION
         selector.loop = self
+
+    def run_until_complete(self, future: Generator[Any, None, Result] | Awaitable[Result]) -> Result:
+        if asyncio._get_running_loop() is not None:
+            if asyncio.iscoroutine(future):
+                future.close()
+            raise RuntimeError(NOT_ASYNC)
+        return super().run_until_complete(future)
 
     def time(self) -> float:
         return self._now
