@@ -119,6 +119,18 @@ def test_a_relay_that_waits_can_be_stopped(relays: Relays) -> None:
     assert process.wait(SECONDS_MAX) == 0
 
 
+def test_a_thread_that_does_not_end_does_not_keep_a_relay(relays: Relays, server: ServerProcess) -> None:
+    """Such as one that a driver of a database has made: the process was there for ever, deaf to signals."""
+    shop = relays.directory / "shop.py"
+    thread = "import threading, time\nthreading.Thread(target=time.sleep, args=(600,), name='driver').start()\n"
+    shop.write_text(shop.read_text() + thread)
+    process = relays.start("--create-tables", "--endpoint", server.url)
+    relays.logs("relaying the outbox of shop")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(SECONDS_MAX) == 0
+    assert "threads do not end, and are left: driver" in relays.log.read_text()
+
+
 @pytest.mark.crash
 def test_when_a_relay_is_killed_the_next_one_goes_on(relays: Relays, server: ServerProcess) -> None:
     first = relays.start("--create-tables", "--endpoint", server.url)

@@ -169,6 +169,22 @@ async def test_an_error_at_a_close_is_logged_and_keeps_none_of_the_others_open(
     assert "it was gone already" in caplog.text
 
 
+def test_a_provider_that_ends_the_program_fails_its_task_and_not_the_worker() -> None:
+    app = encola.App("needy")
+
+    def exits() -> str:
+        raise SystemExit(3)
+
+    @app.task(queue="q", retries=0)
+    async def work(thing: Annotated[str, encola.Use(exits)] = encola.USE) -> None: ...
+
+    with Inline(app) as run:
+        job = work.send()
+        run.until_idle()
+        with pytest.raises(encola.JobDeadError, match=r"sys.exit\(3\)"):
+            job.result()
+
+
 async def test_what_is_being_opened_when_all_is_closed_is_given_up() -> None:
     async def endless() -> AsyncIterator[str]:
         try:
