@@ -115,7 +115,7 @@ def test_a_time_that_is_over_means_now() -> None:
     [
         ({"at": datetime(2026, 10, 1)}, "`at` needs a time zone"),
         ({"delay": 14 * 86_400 + 0.001}, "a delay is at most 14 days"),
-        ({"delay": math.nan}, "a delay is at most 14 days"),
+        ({"delay": math.nan}, "a delay is a number of seconds, not nan"),
         ({"at": NOON + timedelta(days=14, seconds=1)}, "a delay is at most 14 days"),
         ({"delay": -0.1}, "a delay is not negative"),
     ],

@@ -19,10 +19,14 @@ WINDOW_DEFAULT = DAY
 RETRIES_MAX = 1000
 NAME_LENGTH_MAX = 100
 NUMBER_DIGITS_MAX = 9
+QUEUE_NAME_LENGTH_MAX = 80
+OWN_NAMES = "encola."
+"""Tasks of the runtime are called so."""
 
 Priority = Literal["high", "normal", "low"]
 PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
 
+_QUEUE = re.compile(r"[A-Za-z0-9_-]+(\.fifo)?\Z")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY}
 
 
@@ -40,6 +44,8 @@ class Rate(msgspec.Struct, frozen=True):
     @classmethod
     def parse(cls, text: str) -> "Rate":
         """Reads ``100/s``, ``30/m``, ``5/10s``. Raises ConfigurationError."""
+        if not isinstance(text, str):
+            raise ConfigurationError(f"a rate is written as 100/s, 30/m or 5/10s, not {text!r}")
         count, _, per = text.replace(" ", "").partition("/")
         unit, times = per[-1:], per[:-1] or "1"
         if not (_is_number(count) and unit in _UNITS and _is_number(times)):
@@ -48,6 +54,39 @@ class Rate(msgspec.Struct, frozen=True):
         if rate.interval_us > INTERVAL_US_MAX:
             raise ConfigurationError(f"a rate is at least one a day, not {text!r}")
         return rate
+
+
+def is_number(value: Any) -> bool:
+    """A number that is one: True and NaN are none."""
+    return is_whole(value) or (isinstance(value, float) and not math.isnan(value))
+
+
+def is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_text(text: str) -> bool:
+    """Can it go anywhere? A zero byte and half of a surrogate pair cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
+
+
+def is_pattern(value: Any) -> bool:
+    return value is None or isinstance(value, str) or callable(value)
+
+
+def check_queue(name: Any, where: str) -> None:
+    """Raises ConfigurationError for a name that no queue can have (Amazon SQS developer guide, "Quotas")."""
+    if not isinstance(name, str) or not name:
+        raise ConfigurationError(f"{where}: which queue?")
+    if len(name) > QUEUE_NAME_LENGTH_MAX or not _QUEUE.match(name):
+        raise ConfigurationError(
+            f"{where}: the queue {name!r} has a name that no queue can have: up to {QUEUE_NAME_LENGTH_MAX} letters,"
+            " digits, - and _ (and .fifo at the end)"
+        )
 
 
 def _is_number(text: str) -> bool:
@@ -76,25 +115,36 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
         where = f"task {self.name}"
         if not self.name or len(self.name) > NAME_LENGTH_MAX or not all(c.isalnum() or c in "._-" for c in self.name):
             raise ConfigurationError(f"{where}: a name has up to {NAME_LENGTH_MAX} letters, digits, dots, - and _")
-        if not self.queue:
-            raise ConfigurationError(f"{where}: which queue?")
-        if self.timeout is not None and not 0 < self.timeout < math.inf:
+        if self.name.startswith(OWN_NAMES):
+            raise ConfigurationError(f"{where}: names that begin with {OWN_NAMES} are the runtime's own")
+        check_queue(self.queue, where)
+        if self.timeout is not None and not (is_number(self.timeout) and 0 < self.timeout < math.inf):
             raise ConfigurationError(f"{where}: a timeout is a number of seconds above 0")
-        if not 0 <= self.retries <= RETRIES_MAX:
-            raise ConfigurationError(f"{where}: between 0 and {RETRIES_MAX} retries")
-        if self.limit_per_key is not None:
-            if not 1 <= self.limit_per_key <= HOLDERS_MAX:
-                raise ConfigurationError(f"{where}: limit_per_key is between 1 and {HOLDERS_MAX}")
-            if self.limit_key is None and self.key is None:
-                raise ConfigurationError(f"{where}: limit_per_key needs limit_key (or key)")
+        if not (is_whole(self.retries) and 0 <= self.retries <= RETRIES_MAX):
+            raise ConfigurationError(f"{where}: between 0 and {RETRIES_MAX} retries, a whole number")
+        if not isinstance(self.backoff, Backoff):
+            raise ConfigurationError(f"{where}: the backoff is an encola.Backoff")
         if self.priority not in PRIORITIES:
             raise ConfigurationError(f"{where}: the priority is one of {', '.join(PRIORITIES)}")
         if self.run not in ("thread", "process"):
             raise ConfigurationError(f"{where}: run is thread or process")
-        if not 0 < self.window <= 365 * DAY:
+        if not (is_number(self.window) and 0 < self.window <= 365 * DAY):
             raise ConfigurationError(f"{where}: the window is between 0 and 365 days")
+        self._check_patterns(where)
+
+    def _check_patterns(self, where: str) -> None:
+        for what, pattern in (("key", self.key), ("limit_key", self.limit_key), ("group", self.group)):
+            if not is_pattern(pattern):
+                raise ConfigurationError(f"{where}: the {what} is a pattern or a function")
+        if self.key == "":
+            raise ConfigurationError(f"{where}: an empty key would make all its wishes one job")
         if self.key is not None and not self.track:
             raise ConfigurationError(f"{where}: a key needs a record, but the task has track=False")
+        if self.limit_per_key is not None:
+            if not (is_whole(self.limit_per_key) and 1 <= self.limit_per_key <= HOLDERS_MAX):
+                raise ConfigurationError(f"{where}: limit_per_key is between 1 and {HOLDERS_MAX}, a whole number")
+            if self.limit_key is None and self.key is None:
+                raise ConfigurationError(f"{where}: limit_per_key needs limit_key (or key)")
 
 
 class SendOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +160,17 @@ class SendOptions(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.priority is not None and self.priority not in PRIORITIES:
             raise ConfigurationError(f"the priority is one of {', '.join(PRIORITIES)}")
+        if not is_number(self.delay):
+            raise ConfigurationError(f"a delay is a number of seconds, not {self.delay!r}")
+        if self.at is not None and not isinstance(self.at, datetime):
+            raise ConfigurationError(f"`at` is a datetime, not {self.at!r}")
+        for what, text in (("key", self.key), ("group", self.group)):
+            if text is not None and not (isinstance(text, str) and text and is_text(text)):
+                raise ConfigurationError(f"a {what} is a text that is not empty, not {text!r}")
+        if not isinstance(self.attributes, dict) or not all(
+            isinstance(text, str) and is_text(text) for item in self.attributes.items() for text in item
+        ):
+            raise ConfigurationError("attributes are texts by their names")
 
     def seconds(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> float:
         """How long the message is to be delayed. Raises ConfigurationError."""
@@ -127,7 +188,7 @@ def template(pattern: str | Callable[..., str], arguments: dict[str, Any], what:
     """Fills in a key's pattern. Raises ConfigurationError when it names what the task has not, or makes no text."""
     try:
         made = pattern(**arguments) if callable(pattern) else pattern.format(**arguments)
-    except (KeyError, IndexError, AttributeError, ValueError, TypeError) as error:
+    except Exception as error:  # of a function, or of what a value does when it becomes text
         raise ConfigurationError(f"{what} {pattern!r} cannot be filled in: {type(error).__name__}: {error}") from None
     if not isinstance(made, str):
         raise ConfigurationError(f"{what} {pattern!r} cannot be filled in: a {type(made).__name__} is no text")

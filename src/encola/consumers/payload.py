@@ -78,6 +78,8 @@ class Payload:
                 raise ConfigurationError(
                     f"{self._name}: a task cannot take *args, **kwargs or positional-only parameters"
                 )
+            if name.startswith("__"):
+                raise ConfigurationError(f"{self._name}: the parameter {name} begins with two underscores")
             hint = hints.get(name, Any)
             if (use := _use_of(hint)) is not None:
                 self.uses[name] = use.provider

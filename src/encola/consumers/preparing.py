@@ -42,9 +42,12 @@ async def create(transport: Transport, queue: QueueOptions, lane: str) -> None:
 async def prepare_queues(app: "App", transport: Transport, queues: Sequence[QueueOptions]) -> None:
     """Makes what is missing if the application may; warns of what will hurt later.
 
-    Raises ConfigurationError (a queue is missing), TransportError.
+    Raises ConfigurationError (a queue is missing, or has no lane for a priority), TransportError.
     """
     for queue in queues:
+        for task in app.tasks.values():
+            if task.queue == queue.name:
+                app.lane(task, task.settings.priority)
         for lane in queue.lanes:
             try:
                 facts = await transport.describe(lane)

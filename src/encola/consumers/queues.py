@@ -2,10 +2,13 @@
 
 import msgspec
 
-from encola.consumers.options import PRIORITIES, lane_of
+from encola.consumers.errors import ConfigurationError
+from encola.consumers.options import PRIORITIES, check_queue, is_number, lane_of
 from encola.consumers.transport import QueueWish
 
 DEAD_SUFFIX = "-dead"
+LEASE_SECONDS_MIN, LEASE_SECONDS_MAX = 1, 43_200
+RETENTION_SECONDS_MIN, RETENTION_SECONDS_MAX = 60, 14 * 86_400
 
 
 class QueueOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,6 +19,20 @@ class QueueOptions(msgspec.Struct, frozen=True, kw_only=True):
     retention: float = 14 * 86_400.0
     priorities: bool = False
     dead_letters: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ConfigurationError."""
+        where = f"queue {self.name}"
+        for name in (*self.lanes, *([] if self.dead_letters is None else [self.dead_letters])):
+            check_queue(name, where)
+        if not (is_number(self.lease) and LEASE_SECONDS_MIN <= self.lease <= LEASE_SECONDS_MAX):
+            raise ConfigurationError(f"{where}: a lease is between 1 and 43,200 seconds")
+        if not (is_number(self.retention) and RETENTION_SECONDS_MIN <= self.retention <= RETENTION_SECONDS_MAX):
+            raise ConfigurationError(f"{where}: a retention is between 60 seconds and 14 days")
+        if self.dead_letters in self.lanes:
+            raise ConfigurationError(f"{where}: it cannot be its own dead-letter queue")
+        if self.dead_letters is not None and self.dead_letters.endswith(".fifo") != self.name.endswith(".fifo"):
+            raise ConfigurationError(f"{where}: a FIFO queue has a FIFO queue for its dead letters, and no other has")
 
     @property
     def lanes(self) -> tuple[str, ...]:
