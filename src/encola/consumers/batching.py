@@ -296,12 +296,7 @@ class BatchHandler:
             self._keeper.let_go(item.hold)
             return "lost"
         message = item.hold.message
-        try:
-            verdict = judge(error, message.receives, self.task.settings, self._chance())
-        except Exception as worse:  # such as a delay that is none
-            _log.exception("message %s: what its error asks for cannot be", message.message_id)
-            error = worse
-            verdict = judge(error, message.receives, self.task.settings, self._chance())
+        verdict = judge(error, message.receives, self.task.settings, self._chance())
         cause = error.__cause__ if isinstance(error, TaskExitError) else None
         failure = describe(cause or error, message.receives, int(time.time() * 1000), self._worker)
         if isinstance(verdict, Again):
