@@ -1,6 +1,7 @@
 """When a schedule fires: over changes of the clock, after a time in which nobody was there, and what is refused."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import encola
-from encola.consumers.cron import Schedule, tick
+from encola.consumers.clockwork import WINDOW_MS
+from encola.consumers.cron import CATCH_UP_SECONDS_MAX, Schedule, tick
 from encola.consumers.errors import ConfigurationError
 
 BERLIN = "Europe/Berlin"
@@ -90,7 +92,7 @@ def test_the_next_time_is_later_and_has_none_before_it(moment: datetime, express
         (60, "05:59:59", None),
         (0, "06:00:00", None),
         (7200, "07:59:59", "07:00"),  # the last of those that were missed, once
-        (86_400 * 2, "03:00:00", "07:00"),
+        (86_400, "03:00:00", "07:00"),
     ],
 )
 def test_a_time_that_was_missed_is_made_up_for_within_its_limit(catch_up: float, now: str, missed: str | None) -> None:
@@ -122,22 +124,33 @@ def test_a_time_is_named_in_utc_so_that_the_doubled_hour_has_two_names() -> None
 @pytest.mark.parametrize(
     ("expression", "timezone", "text"),
     [
-        ("0 6 * *", "UTC", "'0 6 . .' is no cron expression that ever fires"),
-        ("", "UTC", "is no cron expression that ever fires"),
+        ("0 6 * *", "UTC", "'0 6 . .' is no cron expression that ever fires: it has 4 fields, not 5"),
+        ("", "UTC", "is no cron expression that ever fires: it has 0 fields, not 5"),
         ("@daily", "UTC", "is no cron expression that ever fires"),
-        ("61 * * * *", "UTC", "is no cron expression that ever fires"),
-        ("0 0 30 2 *", "UTC", "is no cron expression that ever fires"),
-        ("* * * * * *", "UTC", "is no cron expression that ever fires"),
+        ("61 * * * *", "UTC", "is no cron expression that ever fires: Bad minute"),
+        ("0 0 30 2 *", "UTC", "is no cron expression that ever fires: Bad day-of-month"),
+        (5, "UTC", "5 is no cron expression that ever fires: it has 1 fields, not 5"),
+        ("* * * * * *", "UTC", "is no cron expression that ever fires: it has 6 fields, not 5"),
         ("0 6 * * *", "Europe/Nowhere", "no time zone is called 'Europe/Nowhere'"),
         ("0 6 * * *", "", "no time zone is called ''"),
+        ("0 6 * * *", 1, "no time zone is called 1"),
         ("0 6 * * *", "../etc/passwd", "no time zone is called"),
     ],
 )
-def test_what_is_no_schedule_is_refused(expression: str, timezone: str, text: str) -> None:
+def test_what_is_no_schedule_is_refused(expression: Any, timezone: Any, text: str) -> None:
     """Six fields were taken: seconds, of which all in a minute had one name, and so all but one were lost."""
     with pytest.raises(ConfigurationError, match=text) as refused:
         schedule(expression, timezone)
     assert str(refused.value).startswith("cron of ring: ")
+
+
+@pytest.mark.parametrize("catch_up", [-1, 86_401, float("nan"), "60", None, True])
+def test_a_time_is_made_up_for_within_a_day_or_not_at_all(catch_up: Any) -> None:
+    """With less than nothing times were skipped; after more than the claim's two days a time was sent once more."""
+    with pytest.raises(ConfigurationError, match=r"cron of ring: catch_up is between 0 and 86400 seconds"):
+        schedule("0 6 * * *", catch_up=catch_up)
+    assert CATCH_UP_SECONDS_MAX * 1000 < WINDOW_MS
+    assert schedule("0 6 * * *", catch_up=CATCH_UP_SECONDS_MAX).catch_up == CATCH_UP_SECONDS_MAX
 
 
 def test_what_needs_arguments_or_leaves_no_record_cannot_be_scheduled() -> None:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from encola.consumers.errors import ConfigurationError
+from encola.consumers.options import is_number
 
 if TYPE_CHECKING:
     from encola.consumers.task import Task
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 CLAIM_SECONDS = 15.0
 FIELDS = 5
 """A sixth would be seconds, but times are on the minute."""
+
+CATCH_UP_SECONDS_MAX = 86_400
+"""Half of what a claim is kept for (``clockwork.WINDOW_MS``): what was sent is known for as long as it can be missed."""
 
 
 class Schedule:
@@ -29,20 +33,29 @@ class Schedule:
         where = f"cron of {task.name}"
         try:
             self._zone = ZoneInfo(timezone)
-        except (KeyError, ValueError, OSError):
+        except (KeyError, ValueError, OSError, TypeError):
             raise ConfigurationError(f"{where}: no time zone is called {timezone!r}") from None
         self.task = task
         self.expression = expression
         self.catch_up = catch_up
         if not task.settings.track:
             raise ConfigurationError(f"{where}: it needs records, but the task has track=False")
-        try:
-            if len(expression.split()) != FIELDS:
-                raise CronSimError("Wrong number of fields")
-            self.next_after(datetime.now(self._zone))
-        except (CronSimError, StopIteration):
-            raise ConfigurationError(f"{where}: {expression!r} is no cron expression that ever fires") from None
+        if not (is_number(catch_up) and 0 <= catch_up <= CATCH_UP_SECONDS_MAX):
+            raise ConfigurationError(f"{where}: catch_up is between 0 and {CATCH_UP_SECONDS_MAX} seconds (a day)")
+        if wrong := self._what_is_wrong():
+            raise ConfigurationError(f"{where}: {expression!r} is no cron expression that ever fires: {wrong}")
         task.payload.encode((), {})  # BadPayloadError: it has arguments without defaults
+
+    def _what_is_wrong(self) -> str:
+        if (count := len(str(self.expression).split())) != FIELDS:
+            return f"it has {count} fields, not {FIELDS}"
+        try:
+            self.next_after(datetime.now(self._zone))
+        except CronSimError as error:
+            return str(error)
+        except StopIteration:
+            return "there is no such day"
+        return ""
 
     def next_after(self, moment: datetime) -> datetime:
         """The first time after ``moment``, across changes of the zone's clock."""
