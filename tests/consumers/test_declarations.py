@@ -246,3 +246,17 @@ def test_a_key_that_comes_out_empty_is_refused(app: encola.App) -> None:
     half = app.task(queue="q", name="half", key=lambda month: "\ud800")(work)
     with pytest.raises(BadPayloadError, match="half of a surrogate pair"):
         half.prepare((), {})
+
+
+@pytest.mark.parametrize("wish", [5, "10", None, {1, 2}])
+def test_one_of_many_wishes_that_is_neither_tuple_nor_mapping_is_refused(app: encola.App, wish: Any) -> None:
+    """A text was taken apart: its letters were the arguments."""
+    task = app.task(queue="q")(work)
+    with pytest.raises(BadPayloadError, match="work: a wish of many is a tuple or a mapping, not a "):
+        task.send_many([("10",), wish])
+
+
+@pytest.mark.parametrize("options", [{"name": 5}, {"name": None}, {"name": "a", "lease": "60"}])
+def test_what_an_application_cannot_be_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=r"an application has a name|a lease is between"):
+        encola.App(**options)

@@ -25,7 +25,7 @@ from encola.consumers.cron import Schedule
 from encola.consumers.errors import ConfigurationError, ResultTypeError, SendError
 from encola.consumers.job import Job
 from encola.consumers.middleware import Middleware
-from encola.consumers.options import WINDOW_DEFAULT, Priority, Rate, TaskOptions, lane_of
+from encola.consumers.options import WINDOW_DEFAULT, Priority, Rate, TaskOptions, is_number, lane_of
 from encola.consumers.payload import decode_as
 from encola.consumers.pushed import CONCURRENCY_DEFAULT, LambdaHandler
 from encola.consumers.queues import QueueOptions
@@ -74,9 +74,9 @@ class App:
         transport: Callable[[], Transport] | None = None,
     ) -> None:
         """Raises ConfigurationError."""
-        if not name or "/" in name:
+        if not isinstance(name, str) or not name or "/" in name:
             raise ConfigurationError("an application has a name, without a slash")
-        if not 1 <= lease <= 43_200:
+        if not (is_number(lease) and 1 <= lease <= 43_200):
             raise ConfigurationError("a lease is between 1 and 43,200 seconds")
         self.name = name
         self.lease = lease

@@ -22,7 +22,7 @@ FIELDS = 5
 """A sixth would be seconds, but times are on the minute."""
 
 CATCH_UP_SECONDS_MAX = 86_400
-"""Half of what a claim is kept for (``clockwork.WINDOW_MS``): what was sent is known for as long as it can be missed."""
+"""Half of what a claim is kept for (``clockwork.WINDOW_MS``): what was sent is known while it can be missed."""
 
 
 class Schedule:

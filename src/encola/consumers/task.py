@@ -102,7 +102,11 @@ class Task(Generic[Given, Result]):
         return await self.app.enqueue(self, [self._prepare_one(wish) for wish in wishes])
 
     def _prepare_one(self, wish: tuple[Any, ...] | Mapping[str, Any]) -> Prepared:
-        return self.prepare((), wish) if isinstance(wish, Mapping) else self.prepare(tuple(wish), {})
+        if isinstance(wish, Mapping):
+            return self.prepare((), wish)
+        if not isinstance(wish, tuple | list):  # the letters of a text would be taken for arguments
+            raise BadPayloadError(f"{self.name}: a wish of many is a tuple or a mapping, not a {type(wish).__name__}")
+        return self.prepare(tuple(wish), {})
 
     def options(self, **options: Any) -> "Wish[Given, Result]":
         """For one wish: ``delay`` or ``at``, ``key``, ``priority``, ``group`` (see ``SendOptions``)."""
