@@ -78,6 +78,8 @@ async def a_coroutine() -> int:
         (araises(KeyboardInterrupt()), "retries-exhausted", "KeyboardInterrupt"),
         (raises(Odd("odd")), "retries-exhausted", "Odd: odd"),
         (araises(Odd("odd")), "retries-exhausted", "Odd: odd"),
+        (raises(GeneratorExit()), "retries-exhausted", "GeneratorExit"),
+        (araises(GeneratorExit()), "retries-exhausted", "GeneratorExit"),
         (acancels, "retries-exhausted", "TaskExitError: the task was cancelled from within"),
         (raises(Speechless()), "retries-exhausted", "Speechless: (its text could not be had: RuntimeError)"),
         (araises(Speechless()), "retries-exhausted", "Speechless: (its text could not be had: RuntimeError)"),
