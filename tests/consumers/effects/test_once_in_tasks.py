@@ -1,12 +1,16 @@
 """Effects once as tasks use it: what the runtime makes of AlreadyDone, and of errors of the database."""
 
 import contextlib
+import contextvars
 import threading
 
 import psycopg
 import pytest
 
 import encola
+from encola.consumers import task_child
+from encola.consumers.context import CurrentJob
+from encola.consumers.errors import UncertainEffectError
 
 from ..bench import Queues, working
 from .conftest import AsyncPlace, Place
@@ -104,6 +108,19 @@ async def test_an_awaited_effect_that_was_rolled_back_is_told_of_too(
         with pytest.raises(encola.JobDeadError, match="new was done before, but this attempt had marked new before"):
             await (await invoice.asend()).aresult(SECONDS_MAX)
     assert async_place.plain.effects() == []
+
+
+def test_a_task_in_a_process_of_its_own_is_told_of_it_there(app: encola.App, sqlite: Place) -> None:
+    @app.task(queue="q", run="process")
+    def invoice() -> None:
+        with sqlite.connected() as connection:
+            for _ in range(2):
+                with app.once(connection, "new"):
+                    effect(connection, "new")
+
+    job = CurrentJob("a", "invoice", "invoice/1", "q", 1)
+    with pytest.raises(UncertainEffectError, match="this attempt had marked new before"):
+        contextvars.copy_context().run(task_child._run, invoice, {}, job)
 
 
 async def test_where_the_first_effect_was_committed_after_all_the_next_attempt_completes(
