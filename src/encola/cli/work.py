@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from encola.cli import application
+
 
 def work(
-    app: Annotated[str, typer.Argument(help="The application, as module:name.", metavar="MODULE:APP")],
+    app: application.Application,
     queue: Annotated[list[str] | None, typer.Option("--queue", "-q", help="Only this queue (repeatable).")] = None,
     concurrency: Annotated[
         int, typer.Option("--concurrency", "-c", min=1, max=1000, help="Jobs at a time in each process.")
@@ -22,17 +24,13 @@ def work(
     status_port: Annotated[
         int | None, typer.Option("--status-port", min=0, max=65535, help="Serve /live, /status, /metrics here.")
     ] = None,
-    endpoint: Annotated[
-        str | None,
-        typer.Option("--endpoint", "-e", help="URL of the queue service, or 'aws', whatever the application says."),
-    ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+    endpoint: application.Endpoint = None,
+    verbose: application.Verbose = False,
 ) -> None:
     """Run an application's tasks: fetch messages, run them, stop without losing any."""
     from encola.consumers.process import WorkOptions, begin_logging, command_of
 
-    if endpoint:
-        os.environ["ENCOLA_ENDPOINT"] = endpoint
+    application.lead_to(endpoint)
     if status_port is not None and processes > 1:
         raise typer.BadParameter("several processes cannot share one --status-port")
     several = processes > 1 or reload or max_jobs is not None or max_memory is not None  # at least one after the other

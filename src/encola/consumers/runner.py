@@ -216,7 +216,7 @@ class Runner:
                     why = "another job has the same key and other arguments"
                     attempt.outcome = "dead"
                     failure = records.Failure(0, 0, "Mismatch", why)
-                    await self._follow.failed(attempt.job, attempt.wish, failure, *carry_of(attempt))
+                    await self._nothing_follows(attempt, failure)
                     return await self._reject(attempt.message, "mismatch", f"{attempt.job}: {why}")
                 case records.Dead():
                     return await self._still_dead(attempt, reply.error)
@@ -262,11 +262,11 @@ class Runner:
         if error is None:  # cancelled
             attempt.outcome = "cancelled"
             error = records.Failure(0, 0, "Cancelled", "it was cancelled")
-            await self._follow.failed(attempt.job, attempt.wish, error, *carry_of(attempt))
+            await self._nothing_follows(attempt, error)
             await self._connection.delete(attempt.message)
             return True
         attempt.outcome = "dead"
-        await self._follow.failed(attempt.job, attempt.wish, error, *carry_of(attempt))
+        await self._nothing_follows(attempt, error)
         return await self._reject(attempt.message, "permanent", explanation(error))
 
     # Running ------------------------------------------------------------------------------------------
@@ -405,7 +405,7 @@ class Runner:
             return False
         _log.error("job %s failed for good (%s): %s", attempt.job, reason, failure.type)
         if attempt.fence:
-            await self._follow.failed(attempt.job, attempt.wish, failure, *carry_of(attempt))
+            await self._nothing_follows(attempt, failure)
         return await self._reject(attempt.message, reason, explanation(failure))
 
     async def _stopped(self, attempt: Attempt) -> bool:
@@ -422,12 +422,16 @@ class Runner:
             window = int(attempt.task.settings.window * 1000)
             await self._connection.command(records.Fail(key, attempt.owner, fence, window, failure, final=True))
             attempt.outcome = "cancelled"
-            await self._follow.failed(attempt.job, attempt.wish, failure, *carry_of(attempt))
+            await self._nothing_follows(attempt, failure)
             await self._connection.delete(attempt.message)
             return True
         if fence:
             await self._connection.command(records.Release(key, attempt.owner, fence))
         return await self._release(attempt, 0)
+
+    async def _nothing_follows(self, attempt: Attempt, error: records.Failure) -> None:
+        """The job failed for good, or was cancelled: so do the steps behind it, and a group does not wait for it."""
+        await self._follow.failed(attempt.job, attempt.wish, error, *carry_of(attempt))
 
     async def _reject(self, message: Incoming, reason: str, error: str) -> bool:
         """To the dead-letter queue; without one the message rests, and is told of, until it is too old."""
