@@ -100,10 +100,21 @@ class Queues:
 
     def dead(self, queue: str) -> tuple[str, str]:
         """Reason and error of the one message on the dead-letter queue of a queue; it is gone then."""
-        (message,) = self.receive(f"{queue}-dead", seconds=20)
-        self.sqs.delete_message(QueueUrl=self.url(f"{queue}-dead"), ReceiptHandle=message["ReceiptHandle"])
-        attributes = message["MessageAttributes"]
-        return attributes["encola.reason"]["StringValue"], attributes["encola.error"]["StringValue"]
+        (found,) = self.all_dead(queue, 1)
+        return found
+
+    def all_dead(self, queue: str, number: int) -> list[tuple[str, str]]:
+        """Reasons and errors of so many dead letters of a queue, together or one by one; they are gone then."""
+        found: list[tuple[str, str]] = []
+        while len(found) < number:
+            messages = self.receive(f"{queue}-dead", seconds=20)
+            assert messages, f"{len(found)} of {number} dead letters"
+            for message in messages:
+                self.sqs.delete_message(QueueUrl=self.url(f"{queue}-dead"), ReceiptHandle=message["ReceiptHandle"])
+                values = message["MessageAttributes"]
+                found.append((values["encola.reason"]["StringValue"], values["encola.error"]["StringValue"]))
+        assert len(found) == number, found
+        return found
 
 
 class WorkProcess:

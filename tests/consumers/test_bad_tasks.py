@@ -162,10 +162,12 @@ async def test_a_handler_that_blocks_the_loop_is_told_of_and_its_job_ends_all_th
 ) -> None:
     monkeypatch.setattr("encola.consumers.worker.Watchdog", functools.partial(Watchdog, blocked=0.3))
     desk = Desk(make_app(lease=1), queue, queues)
-    until_at = time.monotonic() + 2.0  # longer than the lease
+    until_at = 0.0
 
     @desk.app.task(queue=queue)
     async def rude() -> str:
+        nonlocal until_at
+        until_at = until_at or time.monotonic() + 2.0  # longer than the lease
         while time.monotonic() < until_at:
             time.sleep(0.01)  # noqa: ASYNC251 - it is rude
         return "late"
@@ -174,8 +176,8 @@ async def test_a_handler_that_blocks_the_loop_is_told_of_and_its_job_ends_all_th
         job = await rude.asend()
         assert await job.aresult(30) == "late"
         await desk.still_works()
-    (line,) = [line for line in caplog.messages if "the event loop has been blocked" in line]
-    assert "in rude" in line
+    told = [line for line in caplog.messages if "the event loop has been blocked" in line]
+    (line,) = [line for line in told if "in rude" in line]  # a busy machine may block it, too
     assert "time.sleep(0.01)" in line
 
 

@@ -55,7 +55,6 @@ async def test_a_batch_that_is_not_full_goes_when_its_window_is_over(app: encola
     async with working(app):
         began = time.monotonic()
         await keep.asend(1)
-        await asyncio.sleep(0.2)
         await keep.asend(2)
         await until(lambda: batches, "the first batch")
         assert time.monotonic() - began >= 1.0
@@ -104,15 +103,8 @@ async def test_only_the_items_that_a_function_names_are_tried_again(
 
 
 async def _dead(queues: Queues, queue: str, number: int) -> list[tuple[str, str]]:
-    """Reasons and errors of so many messages on the dead-letter queue, looked for beside the loop."""
-    found: list[tuple[str, str]] = []
-    while len(found) < number:
-        messages = await asyncio.to_thread(queues.receive, f"{queue}-dead", 20)
-        assert messages, f"{len(found)} of {number} dead letters"
-        for message in messages:
-            values = message["MessageAttributes"]
-            found.append((values["encola.reason"]["StringValue"], values["encola.error"]["StringValue"]))
-    return found
+    """Beside the loop, in which a worker runs."""
+    return await asyncio.to_thread(queues.all_dead, queue, number)
 
 
 async def test_one_item_that_spoils_each_batch_is_found_and_the_others_are_done(
