@@ -318,11 +318,22 @@ def encode(
         lines += "Connection: close\r\n"
     elif say_keep_alive:
         lines += "Connection: keep-alive\r\n"
-    if status not in _BODILESS:
+    if response.stream is not None:
+        lines += "Transfer-Encoding: chunked\r\n"
+        body = chunk(body)
+    elif status not in _BODILESS:
         lines += f"Content-Length: {len(body)}\r\n"
     first = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"
     start = f"{first}{common}{lines}\r\n".encode("latin-1")
     return start + body if not head and status not in _BODILESS else start
+
+
+def chunk(piece: bytes) -> bytes:
+    """A piece of a body that is sent in chunks (RFC 9112 section 7.1). An empty one is none: it would be the end."""
+    return b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
+
+
+LAST_CHUNK = b"0\r\n\r\n"
 
 
 def refusal(error: BadRequestError) -> Response:

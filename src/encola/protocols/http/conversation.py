@@ -1,6 +1,7 @@
 """One connection: requests in, answers out in the same order, and an end to everything that lasts too long.
 
     bytes -> RequestParser -> _pending -> _start (an errand: the handler) -> _answered -> encode -> transport
+                                                                          -> Outflow, for an answer that is a stream
 
 One handler runs at a time, its first step as soon as the request is whole; what a client pipelines waits in
 ``_pending``. A client that goes away cancels its handler, so that a parked poll takes no message for somebody who left.
@@ -17,6 +18,7 @@ from encola.protocols.http.codec import CONTINUE, BadRequestError, Parsed, Reque
 from encola.protocols.http.errand import Errand
 from encola.protocols.http.limits import HttpLimits
 from encola.protocols.http.message import AccessHook, Handler, Response
+from encola.protocols.http.outflow import Outflow
 
 _log = logging.getLogger("encola.http")
 
@@ -49,6 +51,7 @@ class Conversation(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._pending: deque[Parsed | BadRequestError] = deque()
         self._errand: Errand[Response] | None = None  # the handler that runs now, for ...
+        self._outflow: Outflow | None = None  # ... or the stream that its answer has
         self._parsed: Parsed | None = None  # ... this request, since ...
         self._begun = 0.0
         self._starting = False  # it takes its first step: what comes after the answer is the starter's business
@@ -121,6 +124,8 @@ class Conversation(asyncio.Protocol):
         self._transport = None
         self._pending.clear()
         self._parser.close()
+        if self._outflow is not None:
+            self._outflow.cancel()
         if self._half_closed is not None:
             self._half_closed.cancel()
         if self._errand is not None:
@@ -130,8 +135,13 @@ class Conversation(asyncio.Protocol):
     def pause_writing(self) -> None:
         self._blocked_since = self._house.now
 
+        if self._outflow is not None:
+            self._outflow.pause()
+
     def resume_writing(self) -> None:
         self._blocked_since = None
+        if self._outflow is not None:
+            self._outflow.resume()
         self._serve_pending()
 
     # ---- answers ----
@@ -139,7 +149,7 @@ class Conversation(asyncio.Protocol):
     def _serve_pending(self) -> None:
         """Answers what waits, as far as that goes at once."""
         pending = self._pending
-        while pending and self._errand is None and self._blocked_since is None and self._transport is not None:
+        while pending and self._at_rest and self._blocked_since is None and self._transport is not None:
             self._start(pending.popleft())
 
     def _start(self, item: Parsed | BadRequestError) -> None:
@@ -162,6 +172,9 @@ class Conversation(asyncio.Protocol):
             self.abort()
             return
         if error is None and response is not None:
+            if response.stream is not None:
+                self._begin_stream(parsed, response)
+                return
             self._write(parsed, response)
         else:
             _log_failure(error)
@@ -189,6 +202,38 @@ class Conversation(asyncio.Protocol):
                 self._end()
         if house.access is not None:
             house.access(request, response, self._loop.time() - self._begun)
+
+    def _begin_stream(self, parsed: Parsed, response: Response) -> None:
+        """The head and what there is of the body, then the stream; the connection ends with it."""
+        if self._transport is None or response.stream is None:
+            return
+        house = self._house
+        head = parsed.request.method == "HEAD"
+        self._ended = True  # whoever listens to a stream has nothing more to ask here; if it closes, it has left
+        self._pending.clear()
+        self._transport.write(encode(response, house.common_headers, True, head=head))
+        if house.access is not None:
+            house.access(parsed.request, response, self._loop.time() - self._begun)
+        self._outflow = outflow = Outflow(response.stream, self._transport, self._streamed)
+        if head or house.stopping:
+            outflow.cancel()
+        else:
+            outflow.start()
+
+    def _streamed(self, error: BaseException | None) -> None:
+        """The stream came to its end."""
+        self._outflow = None
+        if error is not None and not isinstance(error, asyncio.CancelledError):
+            _log_failure(error)
+            self.abort()  # without a last chunk, so that the client knows
+            return
+        if self._transport is not None:
+            self._since = self._house.now
+            self._end()
+
+    @property
+    def _at_rest(self) -> bool:
+        return self._errand is None and self._outflow is None
 
     def _rest(self) -> None:
         """Nothing is being answered: the connection waits for the client, or ends."""
@@ -227,11 +272,13 @@ class Conversation(asyncio.Protocol):
     @property
     def idle(self) -> bool:
         """No request under way: may be closed without anybody missing an answer."""
-        return self._errand is None and not self._pending and not self._parser.started
+        return self._at_rest and not self._pending and not self._parser.started
 
     def finish(self) -> None:
-        """The server stops: idle connections end now, others after their answer."""
-        if self.idle:
+        """The server stops: idle connections end now, and streams; others after their answer."""
+        if self._outflow is not None:
+            self._outflow.cancel()
+        elif self.idle:
             self._end()
 
     def abort(self) -> None:
@@ -246,7 +293,7 @@ class Conversation(asyncio.Protocol):
             if now - self._blocked_since > limits.write_seconds_max:
                 self.abort()
             return
-        if self._errand is not None:
+        if not self._at_rest:
             return
         waited = now - self._since
         parser = self._parser

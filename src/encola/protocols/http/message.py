@@ -1,6 +1,6 @@
 """An HTTP request and its response as values: what a handler gets and gives."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -26,11 +26,16 @@ class Request(msgspec.Struct):
 
 
 class Response(msgspec.Struct):
-    """One whole response; Content-Length, Date, Server and Connection are the listener's business."""
+    """One whole response; Content-Length, Date, Server and Connection are the listener's business.
+
+    With a ``stream`` the body goes on: each piece is sent as it comes, in chunks, until the stream ends or the client
+    leaves; then the stream is closed, so that its ``finally`` runs. A slow reader holds it up.
+    """
 
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
+    stream: AsyncGenerator[bytes, None] | None = None
 
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
