@@ -23,6 +23,7 @@ from encola.broker.moves import Moves, MoveTask
 from encola.broker.receiving import Receiving, Wanted, always
 from encola.broker.records import Records
 from encola.broker.registry import Registry
+from encola.broker.workers import Workers
 from encola.engine.changes import (
     Applied,
     Change,
@@ -100,6 +101,7 @@ class Broker:
         self._chores = Chores(store, clock, self._queues)
         self._moves = Moves(store, clock, self._queues, self._message_ids)
         self.records = Records(store, clock)
+        self.workers = Workers(clock)
 
     async def open(self) -> None:
         """Reads the catalog, starts the chores (retention, sweeps, move tasks)."""

@@ -22,6 +22,7 @@ from encola.protocols.sqs.declared import DeclarationError, declare
 from encola.protocols.sqs.desk import SqsOptions
 from encola.protocols.sqs.endpoint import SqsEndpoint
 from encola.protocols.sqs.receipts import handle_of
+from encola.protocols.workers.endpoint import WorkersEndpoint
 from encola.server.config import Config, ConfigError
 from encola.server.front import Front
 from encola.server.health import Health
@@ -75,6 +76,7 @@ class Server:
             public_host=(urlsplit(config.server.public_url).hostname or "") if config.server.public_url else "",
             lambda_api=lambda_api.handle,
             jobs=JobsEndpoint(self._broker.records, authenticator).handle,
+            workers=WorkersEndpoint(self._broker.workers, authenticator).handle,
         )
         self._listener = HttpListener(front.handle, config.limits, access=access_hook(config.log))
 

@@ -25,12 +25,13 @@ from encola.protocols.jobs.endpoint import ACTIONS as JOB_ACTIONS
 from encola.protocols.lambda_api.endpoint import ACTIONS as LAMBDA_ACTIONS
 from encola.protocols.sqs.declared import DeclaredQueue
 from encola.protocols.sqs.operations import OPERATIONS, PEEK
+from encola.protocols.workers.endpoint import ACTIONS as WORKER_ACTIONS
 
 PREFIX = "ENCOLA_"
 LISTS = ("credentials", "queues", "functions", "mappings")
 LIST_FIELDS = (("push", "url_prefixes"),)
 OF_COMMANDS = ("config", "endpoint")  # ENCOLA_CONFIG and ENCOLA_ENDPOINT stand for flags of the command line
-ACTIONS = (*OPERATIONS, PEEK.name, *JOB_ACTIONS, *LAMBDA_ACTIONS)
+ACTIONS = (*OPERATIONS, PEEK.name, *JOB_ACTIONS, *LAMBDA_ACTIONS, *WORKER_ACTIONS)
 
 _ORCHESTRATED = re.compile(r"\w+_SERVICE_(HOST|PORT\w*)=.*|\w+_PORT(_\d+_\w+)?=(tcp|udp|sctp)://.*|\w+_PORT_\d+_\w+=.*")
 """What Kubernetes sets in every container for a service that is called encola, or encola-something."""

@@ -13,10 +13,13 @@ from urllib.parse import urlsplit
 from encola.protocols.http.message import Handler, Request, Response
 from encola.protocols.jobs.endpoint import PREFIX as JOBS
 from encola.protocols.lambda_api.endpoint import PREFIX as LAMBDA_PREFIX
+from encola.protocols.workers.endpoint import PREFIX as WORKERS
 from encola.server.health import PATHS
 from encola.server.loopback import is_address, is_loopback
 
 HOSTS_MAX = 1000  # that are remembered
+OURS = "Encola"
+"""Begins the targets that are not those of SQS: one look keeps all of these off its way."""
 
 _PLAIN = (("Content-Type", "text/plain; charset=utf-8"),)
 FOREIGN_PAGE = Response(
@@ -43,11 +46,12 @@ class Front:
         public_host: str = "",
         lambda_api: Handler | None = None,
         jobs: Handler | None = None,
+        workers: Handler | None = None,
     ) -> None:
         self._sqs = sqs
         self._health = health
         self._lambda = lambda_api or sqs
-        self._jobs = jobs or sqs
+        self._ours = {JOBS: jobs or sqs, WORKERS: workers or sqs}
         self._trusting = trusting
         self._public_host = public_host
         self._hosts: dict[str, bool] = {}
@@ -67,8 +71,9 @@ class Front:
             return self._health(request)
         if request.target.startswith(LAMBDA_PREFIX):
             return self._lambda(request)
-        if request.headers.get("x-amz-target", "").startswith(JOBS):
-            return self._jobs(request)
+        target = request.headers.get("x-amz-target", "")
+        if target.startswith(OURS):
+            return self._ours.get(f"{target.partition('.')[0]}.", self._sqs)(request)
         return self._sqs(request)
 
     def _of_foreign_page(self, headers: dict[str, str]) -> bool:

@@ -7,8 +7,9 @@ import pytest
 from encola.broker.broker import Broker
 from encola.protocols.aws.credentials import identity_of
 from encola.protocols.aws.identity import Authenticator, Credential
+from encola.protocols.aws.json_endpoint import may
 from encola.protocols.http.message import Response
-from encola.protocols.jobs.endpoint import ACTIONS, JobsEndpoint, may
+from encola.protocols.jobs.endpoint import ACTIONS, JobsEndpoint
 from encola.server.config import Config
 
 from ..aws.signer import NOW, signed
