@@ -23,6 +23,7 @@ from encola.broker.moves import Moves, MoveTask
 from encola.broker.receiving import Receiving, Wanted, always
 from encola.broker.records import Records
 from encola.broker.registry import Registry
+from encola.broker.tallies import Tallies
 from encola.broker.workers import Workers
 from encola.engine.changes import (
     Applied,
@@ -51,6 +52,7 @@ from encola.engine.message import (
     Peek,
     QueueId,
     Receipt,
+    size_of,
 )
 from encola.engine.queue import (
     DEDUPLICATION_WINDOW,
@@ -97,7 +99,8 @@ class Broker:
         self._administration = asyncio.Lock()
         self._message_ids = MessageIds()
         self._attempts = Attempts()
-        self._receiving = Receiving(store, clock, self._queues, self._attempts)
+        self.tallies = Tallies()
+        self._receiving = Receiving(store, clock, self._queues, self._attempts, self.tallies)
         self._chores = Chores(store, clock, self._queues)
         self._moves = Moves(store, clock, self._queues, self._message_ids)
         self.records = Records(store, clock)
@@ -109,6 +112,7 @@ class Broker:
         self._clock.start_after(catalog.last_instant)
         for queue in catalog.queues:
             self._queues.put(queue)
+            self.tallies.begin(queue.id)
         self._store.watch(self._receiving.waiters.on_wakeup)
         self._moves.open(catalog.notes)
         self._chores.start()
@@ -131,6 +135,10 @@ class Broker:
     def waiting(self) -> int:
         """Parked receives."""
         return len(self._receiving.waiters)
+
+    def parked_by_queue(self) -> Mapping[QueueId, int]:
+        """Parked receives of each queue that has any."""
+        return self._receiving.waiters.by_queue()
 
     # Queues -----------------------------------------------------------------------------------------
 
@@ -183,6 +191,7 @@ class Broker:
             self._queues.remove(current, self._clock.now())
         self._purged_at.pop(current.id, None)
         self._receiving.forget(current.id)
+        self.tallies.forget(current.id)
         self._chores.soon()
 
     async def purge(self, queue: Queue) -> None:
@@ -204,6 +213,7 @@ class Broker:
     async def _declare(self, queue: Queue) -> Queue:
         await self._store.apply([Declare(queue)])
         self._queues.put(queue)
+        self.tallies.begin(queue.id)
         return queue
 
     # Messages ---------------------------------------------------------------------------------------
@@ -219,7 +229,9 @@ class Broker:
         stored = await self._store.apply([self._put(queue, draft, now) for draft in drafts])
         if stored and stored[0] is Outcome.GONE:  # all of them, or none
             raise QueueGoneError(str(queue.address))
-        return stored  # type: ignore[return-value]  # a Put answers Stored, or GONE
+        answers: Sequence[Stored] = stored  # type: ignore[assignment]  # a Put answers Stored, or GONE
+        self.tallies.sent(queue.id, [size_of(draft.body, draft.headers) for draft in drafts], answers)
+        return answers
 
     def _put(self, queue: Queue, draft: Draft, now: Instant) -> Put:
         key = draft.deduplication_id
@@ -265,22 +277,29 @@ class Broker:
         lease = queue.settings.lease if lease is None else lease
         wait = queue.settings.wait if wait is None else wait
         if attempt_id is not None and queue.ordered:
-            return await self._receiving.attempt(queue, attempt_id, limit, lease, wait, wanted)
-        return await self._receiving.receive(queue, limit, lease, wait, wanted)
+            deliveries = await self._receiving.attempt(queue, attempt_id, limit, lease, wait, wanted)
+        else:
+            deliveries = await self._receiving.receive(queue, limit, lease, wait, wanted)
+        self.tallies.answered(queue.id, len(deliveries))
+        return deliveries
 
     async def collect(self, queue: Queue, *, limit: int, lease: Duration, wait: Duration) -> Sequence[Delivery]:
         """As ``receive``, for a caller that may be cancelled at any moment: nothing that it had just got is counted.
 
         A queue at its cap on leases answers nothing. Raises QueueGoneError.
         """
-        return await self._receiving.park(queue, limit, lease, self._clock.now() + wait, always)
+        deliveries = await self._receiving.park(queue, limit, lease, self._clock.now() + wait, always)
+        self.tallies.answered(queue.id, len(deliveries))
+        return deliveries
 
     async def delete(self, queue: Queue, receipts: Sequence[Receipt]) -> Sequence[Outcome]:
         """Deletes deliveries; on an ordered queue their leases must still run."""
         now, live = self._clock.now(), queue.ordered
-        return await self._settle(
+        outcomes = await self._settle(
             [Delete(queue.id, receipt.message, receipt.lease, now, live) for receipt in receipts], receipts
         )
+        self.tallies.deleted(queue.id, outcomes)
+        return outcomes
 
     async def extend(self, queue: Queue, leases: Sequence[tuple[Receipt, Duration]]) -> Sequence[Outcome]:
         """Each message becomes ready that long from now; 0 gives it back at once."""
@@ -309,13 +328,15 @@ class Broker:
         if target is None:
             return [Outcome.NO_TARGET] * len(rejections)
         now, live = self._clock.now(), queue.ordered
-        return await self._settle(
+        outcomes = await self._settle(
             [
                 Reject(queue.id, receipt.message, receipt.lease, target.id, dict(headers), now, live)
                 for receipt, headers in rejections
             ],
             [receipt for receipt, _ in rejections],
         )
+        self.tallies.dead_lettered(queue.id, outcomes)
+        return outcomes
 
     async def _settle(self, changes: Sequence[Change], receipts: Sequence[Receipt]) -> Sequence[Outcome]:
         outcomes: Sequence[Applied] = await self._store.apply(changes)

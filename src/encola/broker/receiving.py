@@ -11,6 +11,7 @@ from encola.broker.clock import Clock
 from encola.broker.errors import QueueGoneError, TooManyLeasedError
 from encola.broker.lease_cap import LeaseCap
 from encola.broker.registry import Registry
+from encola.broker.tallies import Tallies
 from encola.broker.tenants import Tenants
 from encola.broker.waiters import WOKEN_BY_SUCCESS, Waiters
 from encola.engine.changes import Claim, Extend, Move
@@ -37,11 +38,12 @@ def always() -> bool:
 class Receiving:
     """All that a receive needs besides the store: who waits, the cap on leases, noisy tenants, repeated attempts."""
 
-    def __init__(self, store: Store, clock: Clock, registry: Registry, attempts: Attempts) -> None:
+    def __init__(self, store: Store, clock: Clock, registry: Registry, attempts: Attempts, tallies: Tallies) -> None:
         self._store = store
         self._clock = clock
         self._registry = registry
         self._attempts = attempts
+        self._tallies = tallies
         self._cap = LeaseCap(self._count_leased)
         self._abandoned: set[asyncio.Task[None]] = set()
         self.tenants = Tenants(store.leased_by_group)
@@ -123,7 +125,8 @@ class Receiving:
             return deliveries
         now = self._clock.now()
         over = [delivery for delivery in deliveries if delivery.receives > rule.max_receives]
-        await self._store.apply([_move(queue, delivery, target, now) for delivery in over])
+        outcomes = await self._store.apply([_move(queue, delivery, target, now) for delivery in over])
+        self._tallies.dead_lettered(queue.id, outcomes)
         return [delivery for delivery in deliveries if delivery.receives <= rule.max_receives]
 
     async def park(

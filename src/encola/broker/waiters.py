@@ -38,6 +38,10 @@ class Waiters:
     def __len__(self) -> int:
         return sum(map(len, self._parked.values()))
 
+    def by_queue(self) -> dict[QueueId, int]:
+        """How many wait, for each queue for which somebody does."""
+        return {queue: len(parked) for queue, parked in self._parked.items()}
+
     def park(self, queue: QueueId) -> Waiter:
         """Registers a waiter. It must look once more after this call and before it waits, or it may miss a commit."""
         waiter = Waiter(queue, asyncio.get_running_loop().create_future())

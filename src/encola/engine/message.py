@@ -48,6 +48,13 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True):
     sent_at: Instant = 0
 
 
+def size_of(body: bytes, headers: dict[str, Header]) -> int:
+    """What counts against a message's largest size: the body and the headers' names, types and values, in bytes."""
+    if not headers:
+        return len(body)
+    return len(body) + sum(len(n.encode()) + len(h.type.encode()) + len(h.value) for n, h in headers.items())
+
+
 class Receipt(msgspec.Struct, frozen=True, array_like=True):
     """A fencing token: the right to settle one delivery, void as soon as the message is leased anew."""
 

@@ -6,6 +6,7 @@ from msgspec import UNSET
 
 from encola.broker.broker import Draft
 from encola.engine.changes import Stored
+from encola.engine.message import size_of
 from encola.engine.queue import SECOND, Queue
 from encola.protocols.sqs import shapes as s
 from encola.protocols.sqs.checksums import md5_of, md5_of_attributes
@@ -19,7 +20,6 @@ from encola.protocols.sqs.validate import (
     check_body,
     check_id,
     check_system_attributes,
-    size_of,
 )
 
 DELAY_SECONDS_MAX = 900

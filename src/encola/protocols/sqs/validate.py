@@ -127,13 +127,6 @@ def _is_number(number: Decimal) -> bool:
     return len(digits) <= NUMBER_DIGITS_MAX and smallest <= number.copy_abs() <= largest
 
 
-def size_of(body: bytes, headers: dict[str, Header]) -> int:
-    """What counts against MaximumMessageSize: the body and the attributes' names, types and values, in bytes."""
-    if not headers:
-        return len(body)
-    return len(body) + sum(len(n.encode()) + len(h.type.encode()) + len(h.value) for n, h in headers.items())
-
-
 def check_id(value: str, parameter: str) -> str:
     """A MessageGroupId, MessageDeduplicationId or ReceiveRequestAttemptId."""
     if not _ID.match(value):
