@@ -78,7 +78,7 @@ async def test_a_move_to_a_queue_that_is_gone_changes_nothing(queues: Desk) -> N
     delivery = await desk.claim_one()
     assert await desk.one(Drop(DEAD)) is Outcome.DONE
     assert await desk.move(delivery) is Outcome.GONE
-    assert await desk.resend(delivery, DEAD) is Outcome.GONE
+    assert await desk.resend(delivery, DEAD) is Outcome.NO_TARGET
     assert await desk.counts(WORK) == Counts(leased=1)
     assert await desk.delete(delivery) is Outcome.DONE
 

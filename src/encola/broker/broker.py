@@ -18,6 +18,7 @@ from encola.broker.errors import (
     QueueExistsError,
     QueueGoneError,
 )
+from encola.broker.hands import Hands
 from encola.broker.message_ids import MessageIds
 from encola.broker.moves import Moves, MoveTask
 from encola.broker.receiving import Receiving, Wanted, always
@@ -63,7 +64,7 @@ from encola.engine.queue import (
     Queue,
     Settings,
 )
-from encola.engine.store import Store
+from encola.engine.store import Store, StoreError
 
 PURGE_PAUSE: Duration = MINUTE
 
@@ -104,6 +105,7 @@ class Broker:
         self._chores = Chores(store, clock, self._queues)
         self._moves = Moves(store, clock, self._queues, self._message_ids)
         self.records = Records(store, clock)
+        self.hands = Hands(store, clock, self._queues, self._message_ids)
         self.workers = Workers(clock)
 
     async def open(self) -> None:
@@ -183,6 +185,34 @@ class Broker:
             )
             return await self._declare(changed)
 
+    async def pause(self, queue: Queue) -> Queue:
+        """Nobody receives from the queue any more, until it is resumed; all else goes on. Raises QueueGoneError.
+
+        Once this has answered, no receive leases a message: those that wait go on waiting.
+        """
+        return await self._set_paused(queue, paused=True)
+
+    async def resume(self, queue: Queue) -> Queue:
+        """Ends a pause; the receives that wait look at once. Raises QueueGoneError."""
+        return await self._set_paused(queue, paused=False)
+
+    async def _set_paused(self, queue: Queue, *, paused: bool) -> Queue:
+        async with self._administration:
+            current = self._current(queue)
+            if current.paused is paused:
+                return current
+            changed = msgspec.structs.replace(current, paused=paused)
+            if paused:  # it holds before it is durable: the claims that the store has by now come before it
+                self._queues.put(changed)
+            try:
+                return await self._declare(changed)
+            except StoreError:
+                self._queues.put(current)
+                raise
+            finally:
+                if not self._queues.is_paused(current.id):
+                    self._receiving.waiters.wake_all(current.id)
+
     async def drop(self, queue: Queue) -> None:
         """Deletes a queue and all it holds; its parked receives end. Raises QueueGoneError."""
         async with self._administration:
@@ -211,7 +241,14 @@ class Broker:
         return current
 
     async def _declare(self, queue: Queue) -> Queue:
-        await self._store.apply([Declare(queue)])
+        try:
+            await self._store.apply([Declare(queue)])
+        except asyncio.CancelledError:  # who asked has left, but the store does what it was asked
+            self._known(queue)
+            raise
+        return self._known(queue)
+
+    def _known(self, queue: Queue) -> Queue:
         self._queues.put(queue)
         self.tallies.begin(queue.id)
         return queue
@@ -349,9 +386,27 @@ class Broker:
         counts = await self._store.counts([queue.id], self._clock.now())
         return counts.get(queue.id, Counts())
 
-    async def browse(self, queue: Queue, after: MessageId | None = None, limit: int = 100) -> Sequence[Peek]:
-        """Messages by id, without leasing any."""
-        return await self._store.browse(queue.id, after, limit)
+    async def browse(
+        self, queue: Queue, after: MessageId | None = None, limit: int = 100, *, newest_first: bool = False
+    ) -> Sequence[Peek]:
+        """Messages by id, those behind ``after`` in this direction, without leasing any.
+
+        ``after`` need not be there. Each page costs about the same, however many are before it.
+        """
+        return await self._store.browse(queue.id, after, limit, newest_first=newest_first)
+
+    async def browse_from(self, queue: Queue, sent_at: Instant) -> MessageId:
+        """What to browse after to see the messages that were sent at ``sent_at`` or later.
+
+        To see those that were sent before it, the newest first, browse before the id that follows this one. It is
+        found by bisection: near it only, where messages were dead-lettered or put off.
+        """
+        return await self._store.browse_from(queue.id, sent_at)
+
+    async def peek(self, queue: Queue, message: MessageId) -> Peek | None:
+        """A message, without leasing it; None when it is not on this queue (any more)."""
+        (found,) = await self._store.peek(queue.id, [message])
+        return found
 
     # Notes ------------------------------------------------------------------------------------------
 

@@ -74,7 +74,8 @@ class Receiving:
     ) -> Sequence[Delivery]:
         """A receive that a client may repeat under the same ``attempt_id``."""
         key, now = (queue.id, attempt_id), self._clock.now()
-        if (earlier := self._attempts.recall(key, now)) and (renewed := await self._renew(queue, earlier, lease)):
+        earlier = () if self._registry.is_paused(queue.id) else self._attempts.recall(key, now)
+        if earlier and (renewed := await self._renew(queue, earlier, lease)):
             return renewed
         deliveries = await self.receive(queue, limit, lease, wait, wanted)
         if deliveries:
@@ -101,6 +102,8 @@ class Receiving:
                     return (), Outcome.TOO_LONG
             now = self._clock.now()
             noisy = await self.tenants.noisy(queue.id, now) if self.tenants.watched(queue.id) else ()
+            if self._registry.is_paused(queue.id):  # asked last: what has been claimed by then comes before the pause
+                return (), Outcome.GONE
             claim = Claim(queue.id, limit, now, now + lease, now - queue.settings.retention, noisy)
             deliveries = await self._store.claim(claim)
             if not deliveries:
@@ -158,9 +161,9 @@ class Receiving:
                 self.waiters.wake(queue.id, WOKEN_BY_SUCCESS)
 
     async def _sleep(self, queue: QueueId, woken: "asyncio.Future[None]", deadline: Instant) -> None:
-        """Until woken, or the deadline."""
+        """Until woken, or the deadline. Who waits at a paused queue is woken by its end, and not by what is ready."""
         now = self._clock.now()
-        due = await self._store.next_ready(queue, now)
+        due = None if self._registry.is_paused(queue) else await self._store.next_ready(queue, now)
         if due is not None:
             self.waiters.wake_at(queue, max(due, now + LOOK_AGAIN_MIN))
         if not woken.done():

@@ -24,6 +24,10 @@ class Registry:
     def by_id(self, queue: QueueId) -> Queue | None:
         return self._by_id.get(queue)
 
+    def is_paused(self, queue: QueueId) -> bool:
+        found = self._by_id.get(queue)
+        return found is not None and found.paused
+
     def all(self, account: str | None = None) -> list[Queue]:
         queues = self._by_id.values()
         chosen = queues if account is None else [q for q in queues if q.address.account == account]

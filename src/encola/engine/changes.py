@@ -39,13 +39,14 @@ class Put(msgspec.Struct, frozen=True):
 
 
 class Delete(msgspec.Struct, frozen=True):
-    """Delete a message by its receipt (rule: ``judge_delete``). Answers :class:`Outcome`."""
+    """Delete a message by its receipt, or by hand (``unheld``; rule: ``judge_delete``). Answers :class:`Outcome`."""
 
     queue: QueueId
     message: MessageId
     lease: int
     now: Instant
     live_lease: bool = False
+    unheld: bool = False
 
 
 class Extend(msgspec.Struct, frozen=True):
@@ -112,9 +113,10 @@ class Move(msgspec.Struct, frozen=True):
 
 
 class Resend(msgspec.Struct, frozen=True):
-    """Replace a delivered message by a new one on ``target`` (a redrive). Answers :class:`Outcome`.
+    """Replace a message by a new one on ``target`` (a redrive; rule: ``judge_delete``). Answers :class:`Outcome`.
 
-    As ``Put`` of ``envelope`` with the stored body, and ``Delete`` of the old, in one step.
+    As ``Put`` of ``envelope`` with the stored body (or with ``body``), and ``Delete`` of the old, in one step.
+    NO_TARGET when there is no such queue.
     """
 
     queue: QueueId
@@ -123,6 +125,8 @@ class Resend(msgspec.Struct, frozen=True):
     target: QueueId
     envelope: Envelope
     now: Instant
+    body: bytes | None = None
+    unheld: bool = False
 
 
 class Declare(msgspec.Struct, frozen=True):

@@ -40,10 +40,11 @@ class Event(enum.Enum):
 
 TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.DELAYED, Event.DELAY_OVER): State.READY,
+    (State.DELAYED, Event.DELETE): State.GONE,  # by an operator
     (State.DELAYED, Event.RETIRE): State.GONE,
     (State.DELAYED, Event.PURGE): State.GONE,
     (State.READY, Event.CLAIM): State.LEASED,
-    (State.READY, Event.DELETE): State.GONE,  # by the last receipt, after its lease ran out, on standard queues
+    (State.READY, Event.DELETE): State.GONE,  # by an operator; by the last receipt after its lease, on standard queues
     (State.READY, Event.DEAD_LETTER): State.READY,  # on the dead-letter queue
     (State.READY, Event.RETIRE): State.GONE,
     (State.READY, Event.PURGE): State.GONE,
@@ -66,6 +67,7 @@ class Outcome(enum.Enum):
     EXPIRED = "expired"  # the lease ran out and the rule asked for a live one
     TOO_LONG = "too long"  # the lease would exceed its longest total time
     NO_TARGET = "no target"  # the queue that it was to go to does not exist
+    HELD = "held"  # a consumer has it: its lease runs, and an operator leaves it alone
 
 
 def state_of(message: MessageState | None, now: Instant) -> State:
@@ -77,11 +79,14 @@ def state_of(message: MessageState | None, now: Instant) -> State:
     return State.LEASED if message.leased_at else State.DELAYED
 
 
-def judge_delete(message: MessageState | None, lease: int, now: Instant, *, live_lease: bool) -> Outcome:
+def judge_delete(
+    message: MessageState | None, lease: int, now: Instant, *, live_lease: bool, unheld: bool = False
+) -> Outcome:
     """May the holder of lease number ``lease`` delete this message?
 
     With ``live_lease`` the lease must still run (ordered queues: another consumer may have the group by now);
-    without it the last holder may delete late, as long as nobody received the message since.
+    without it the last holder may delete late, as long as nobody received the message since. With ``unheld`` it is no
+    holder who asks but an operator, who has seen the message under this number: it must not run.
     """
     if message is None:
         return Outcome.GONE
@@ -89,7 +94,7 @@ def judge_delete(message: MessageState | None, lease: int, now: Instant, *, live
         return Outcome.STALE
     if live_lease and message.ready_at <= now:
         return Outcome.EXPIRED
-    return Outcome.DONE
+    return Outcome.HELD if unheld and state_of(message, now) is State.LEASED else Outcome.DONE
 
 
 def judge_extend(

@@ -64,7 +64,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Queue(msgspec.Struct, frozen=True, kw_only=True):
     """A queue as the catalog knows it.
 
-    ``ordered`` is fixed at creation: messages of one group come strictly in order, one batch at a time.
+    ``ordered`` is fixed at creation: messages of one group come strictly in order, one batch at a time. While it is
+    ``paused`` nobody receives anything from it; all else goes on.
     """
 
     id: QueueId
@@ -74,3 +75,4 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
     created_at: Instant
     modified_at: Instant
+    paused: bool = False

@@ -63,8 +63,24 @@ class Store(Protocol):
         """When the queue can deliver next: at most ``now`` if it can at once, None when it is empty."""
         ...
 
-    async def browse(self, queue: QueueId, after: MessageId | None, limit: int) -> Sequence[Peek]:
-        """Messages in the order of their ids, after ``after``; leases nothing."""
+    async def browse(
+        self, queue: QueueId, after: MessageId | None, limit: int, *, newest_first: bool = False
+    ) -> Sequence[Peek]:
+        """Messages in the order of their ids, after ``after`` (those before it, backwards, with ``newest_first``).
+
+        Leases nothing. A page costs about the same wherever it begins.
+        """
+        ...
+
+    async def browse_from(self, queue: QueueId, sent_at: Instant) -> MessageId:
+        """The id after which the messages of this queue begin that were sent at ``sent_at`` or later.
+
+        It is exact where ids and times of sending have the same order, and near it where messages were moved.
+        """
+        ...
+
+    async def peek(self, queue: QueueId, messages: Sequence[MessageId]) -> Sequence[Peek | None]:
+        """These messages, in this order; None for what is not in this queue (any more). Leases nothing."""
         ...
 
     async def counts(self, queues: Sequence[QueueId], now: Instant) -> Mapping[QueueId, Counts]: ...

@@ -159,7 +159,8 @@ class MemoryStore:
 
     def _delete(self, delete: Delete) -> Outcome:
         shelf, stored = self._find(delete.queue, delete.message)
-        outcome = judge_delete(stored.state if stored else None, delete.lease, delete.now, live_lease=delete.live_lease)
+        state = stored.state if stored else None
+        outcome = judge_delete(state, delete.lease, delete.now, live_lease=delete.live_lease, unheld=delete.unheld)
         if outcome is Outcome.DONE and shelf:
             del shelf.messages[delete.message]
             self._saw(delete.now)
@@ -227,12 +228,15 @@ class MemoryStore:
 
     def _resend(self, resend: Resend) -> Outcome:
         shelf, stored = self._find(resend.queue, resend.message)
-        if stored is None or shelf is None or resend.target not in self._shelves:
-            return Outcome.GONE
-        if stored.state.lease != resend.lease:
-            return Outcome.STALE
+        state = stored.state if stored else None
+        outcome = judge_delete(state, resend.lease, resend.now, live_lease=False, unheld=resend.unheld)
+        if outcome is not Outcome.DONE or stored is None or shelf is None:
+            return outcome
+        if resend.target not in self._shelves:
+            return Outcome.NO_TARGET
         del shelf.messages[resend.message]
-        self._put(Put(resend.target, resend.envelope, stored.body, resend.now, resend.now))
+        body = stored.body if resend.body is None else resend.body
+        self._put(Put(resend.target, resend.envelope, body, resend.now, resend.now))
         self._wake_group(shelf, resend.now)
         return Outcome.DONE
 
@@ -357,14 +361,27 @@ class MemoryStore:
             return min(stored.state.ready_at for stored in shelf.messages.values())
         return min(_ordered_ready_at(lane) for lane in self._lanes(shelf).values())
 
-    async def browse(self, queue: QueueId, after: MessageId | None, limit: int) -> Sequence[Peek]:
+    async def browse(
+        self, queue: QueueId, after: MessageId | None, limit: int, *, newest_first: bool = False
+    ) -> Sequence[Peek]:
         shelf = self._shelves.get(queue)
         found = [
-            Peek(msgspec.structs.replace(stored.state), stored.envelope, stored.body)
+            _peek(stored)
             for message, stored in (shelf.messages.items() if shelf else ())
-            if after is None or message > after
+            if after is None or (message < after if newest_first else message > after)
         ]
-        return found[:limit]
+        return found[: -limit - 1 : -1] if newest_first else found[:limit]
+
+    async def browse_from(self, queue: QueueId, sent_at: Instant) -> MessageId:
+        shelf = self._shelves.get(queue)
+        for message, stored in shelf.messages.items() if shelf else ():
+            if (stored.envelope.sent_at or stored.state.sent_at) >= sent_at:
+                return MessageId(message - 1)
+        return MessageId(self._last_id)
+
+    async def peek(self, queue: QueueId, messages: Sequence[MessageId]) -> Sequence[Peek | None]:
+        found = [self._find(queue, message)[1] for message in messages]
+        return [_peek(stored) if stored else None for stored in found]
 
     async def counts(self, queues: Sequence[QueueId], now: Instant) -> Mapping[QueueId, Counts]:
         counts = {}
@@ -427,6 +444,10 @@ class MemoryStore:
         """On an ordered queue a settled message may unlock its group."""
         if shelf.queue.ordered and shelf.messages:
             self._wake(shelf.queue.id, now)
+
+
+def _peek(stored: _Stored) -> Peek:
+    return Peek(msgspec.structs.replace(stored.state), stored.envelope, stored.body)
 
 
 def _ordered_ready_at(lane: list[MessageState]) -> Instant:

@@ -12,9 +12,9 @@ import pytest
 from encola.engine.changes import Drop, Note, Purge
 from encola.engine.queue import LONG_DELAY
 from encola.engine.records import Claim, Complete, Enter, Leave
-from encola.stores.sqlite import SqliteStore, connection, reader, records
+from encola.stores.sqlite import SqliteStore, browser, connection, records
+from encola.stores.sqlite.browser import NEWEST_FIRST, OLDEST_FIRST
 from encola.stores.sqlite.connection import FILE_NAME, open_writer
-from encola.stores.sqlite.reader import BROWSE_SORT
 from tests.conformance.desk import DEAD, SECOND, WORK, Desk
 
 RARE = {
@@ -25,7 +25,8 @@ RARE = {
     "SELECT kind, key, value FROM note": "the catalog is all notes",
     "FROM sqlite_schema": "a new file",
     "INSERT INTO meta": "a new file",
-    BROWSE_SORT: "sorts as many ids as one page has; see BROWSE_SORT_MAX",
+    OLDEST_FIRST.sort: "keeps as many ids as one page has; only where others' messages lie between",
+    NEWEST_FIRST.sort: "keeps as many ids as one page has; only where others' messages lie between",
 }
 
 
@@ -46,6 +47,7 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> set[str]:
         return opened
 
     monkeypatch.setattr(connection, "_open", open_traced)
+    monkeypatch.setattr(browser, "WALK_FIRST", 1)
     return seen
 
 
@@ -57,8 +59,24 @@ async def records_of_jobs(desk: Desk) -> None:
         await desk.find(**search)
 
 
+async def pages(desk: Desk) -> None:
+    """Of a queue whose messages lie before and behind many of another."""
+    await desk.declare(WORK)
+    await desk.declare(DEAD)
+    first = await desk.put("first")
+    await desk.put_all(*map(str, range(30)), queue=DEAD)
+    await desk.put("last")
+    for newest_first in (False, True):
+        found = await desk.store.browse(WORK, None, 2, newest_first=newest_first)
+        assert [peek.body for peek in found] == ([b"last", b"first"] if newest_first else [b"first", b"last"])
+    await desk.store.browse_from(WORK, desk.now)
+    await desk.store.peek(WORK, [first.message])
+    await desk.store.apply([Drop(WORK), Drop(DEAD)])
+
+
 async def a_life_with_everything(desk: Desk) -> None:
     await records_of_jobs(desk)
+    await pages(desk)
     for ordered in (False, True):
         await desk.declare(WORK, ordered=ordered)
         await desk.declare(DEAD, ordered=ordered)
@@ -94,9 +112,6 @@ async def test_every_statement_finds_its_rows_by_an_index(
     desk = Desk(lambda: SqliteStore(directory))
     await desk.store.open()
     await a_life_with_everything(desk)
-    monkeypatch.setattr(reader, "BROWSE_SORT_MAX", -1)
-    await desk.declare()
-    await desk.bodies()
     monkeypatch.setattr(records, "SORTED_MAX", -1)
     await desk.find(prefix="k")
     await desk.store.close()
@@ -124,19 +139,22 @@ async def test_every_exception_is_still_there(directory: Path, statements: set[s
     assert [mark for mark in RARE if not any(mark in sql for sql in statements)] == []
 
 
-async def test_the_order_of_a_page_is_sorted_without_its_bodies(directory: Path) -> None:
-    """Ids are sorted, a page of them kept: what is sorted does not grow with the queue."""
+@pytest.mark.parametrize("direction", [OLDEST_FIRST, NEWEST_FIRST], ids=["oldest first", "newest first"])
+async def test_a_page_is_found_without_bodies(directory: Path, direction: browser._Direction) -> None:
+    """Only ids are walked over, or sorted; those of the page are kept: what is sorted does not grow with the queue."""
     desk = Desk(lambda: SqliteStore(directory))
     await desk.store.open()
     await desk.store.close()
     planner = open_writer(directory / FILE_NAME)
-    plan = [row[3] for row in planner.execute(f"EXPLAIN QUERY PLAN {BROWSE_SORT}", (0, 1, 10))]
+    walk = [row[3] for row in planner.execute(f"EXPLAIN QUERY PLAN {direction.walk}", (0, 9, 1, 10))]
+    sort = [row[3] for row in planner.execute(f"EXPLAIN QUERY PLAN {direction.sort}", (0, 1, 10))]
     planner.close()
-    outer = plan.index("SEARCH m USING INTEGER PRIMARY KEY (rowid=?)")
-    sorted_ids = plan.index("USE TEMP B-TREE FOR ORDER BY")
-    assert plan.count("USE TEMP B-TREE FOR ORDER BY") == 1
-    assert outer < sorted_ids < plan.index("SEARCH b USING INTEGER PRIMARY KEY (rowid=?)")
-    assert "SEARCH message USING COVERING INDEX message_ready (lane=?)" in plan
+    assert walk == [
+        "SEARCH m USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        "SEARCH l USING INTEGER PRIMARY KEY (rowid=?)",
+    ]
+    assert "SEARCH message USING COVERING INDEX message_ready (lane=?)" in sort
+    assert sort.count("USE TEMP B-TREE FOR ORDER BY") == 1
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import apsw
 import msgspec
 
-from encola.engine.message import Counts, Envelope, Instant, MessageId, MessageState, Peek
+from encola.engine.message import Counts, Instant
 from encola.engine.queue import Queue
 from encola.engine.store import Catalog
 from encola.stores.sqlite.connection import Execute
@@ -23,20 +23,6 @@ LEASED_BY_GROUP = (
 )
 NEXT_IN_LANE = "SELECT ready_at FROM message WHERE lane = ? ORDER BY ready_at LIMIT 1"
 NEXT_LANE = "SELECT ready_at FROM lane WHERE partition = ? ORDER BY ready_at LIMIT 1"
-BROWSE_WALK = (
-    "SELECT m.id, m.ready_at, m.lease, m.receives, m.sent_at, m.first_received_at, m.leased_at, b.meta, b.data"
-    " FROM message m CROSS JOIN body b ON b.id = m.id"
-    " WHERE m.id > ? AND +m.lane IN (SELECT id FROM lane WHERE partition = ?) ORDER BY m.id LIMIT ?"
-)
-BROWSE_SORT = (
-    "SELECT m.id, m.ready_at, m.lease, m.receives, m.sent_at, m.first_received_at, m.leased_at, b.meta, b.data"
-    " FROM message m CROSS JOIN body b ON b.id = m.id"
-    " WHERE m.id IN (SELECT id FROM message WHERE +id > ?"
-    " AND lane IN (SELECT id FROM lane WHERE partition = ?) ORDER BY id LIMIT ?) ORDER BY m.id"
-)
-BROWSE_SORT_MAX = 200_000
-"""Messages have an order by id over all queues only. Of a queue of up to this many, all ids are looked at and the first
-few kept; in a larger one it is quicker to walk over all messages until enough of them are its own."""
 
 
 class Reader:
@@ -67,9 +53,3 @@ class Reader:
         if not shelf.queue.ordered:
             times = [*times, *(row[0] for row in self._execute(NEXT_IN_LANE, (shelf.common_lane,)))]
         return min((at for at in times if at < NEVER), default=None)
-
-    def browse(self, shelf: Shelf, after: MessageId | None, limit: int) -> list[Peek]:
-        decode = msgspec.msgpack.Decoder(Envelope).decode
-        browse = BROWSE_SORT if shelf.messages <= BROWSE_SORT_MAX else BROWSE_WALK
-        rows = self._execute(browse, (after or 0, shelf.partition, limit)).fetchall()
-        return [Peek(MessageState(*row[:7]), decode(row[7]), row[8]) for row in rows]

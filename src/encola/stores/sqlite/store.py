@@ -13,6 +13,7 @@ from encola.engine.changes import Applied, Change, Claim, Wakeup
 from encola.engine.message import Counts, Delivery, Instant, MessageId, Peek, QueueId
 from encola.engine.records import FoundJobs, Job, JobSearch
 from encola.engine.store import Catalog, StoreFailedError
+from encola.stores.sqlite.browser import Browser
 from encola.stores.sqlite.claimer import Claimer
 from encola.stores.sqlite.commit import GroupCommit
 from encola.stores.sqlite.connection import (
@@ -84,6 +85,7 @@ class SqliteStore:
         self._claim = Claimer(writer, self._ledger, lanes).claim
         reader, long_reader = self._open_reader(path), self._open_reader(path)
         self._reader, self._long_reader = Reader(reader), Reader(long_reader)
+        self._browser = Browser(long_reader)
         self._jobs, self._find_jobs = Finder(reader).jobs, Finder(long_reader).find
         self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="encola-read")
         copier = open_copier(path, self._vfs)
@@ -120,9 +122,19 @@ class SqliteStore:
         shelf = self._ledger.shelves.get(queue)
         return self._look(self._reader.next_ready, shelf) if shelf else None
 
-    async def browse(self, queue: QueueId, after: MessageId | None, limit: int) -> Sequence[Peek]:
+    async def browse(
+        self, queue: QueueId, after: MessageId | None, limit: int, *, newest_first: bool = False
+    ) -> Sequence[Peek]:
         shelf = self._ledger.shelves.get(queue)
-        return await self._read(self._long_reader.browse, shelf, after, limit) if shelf else ()
+        return await self._read(self._browser.browse, shelf, after, limit, newest_first) if shelf else ()
+
+    async def browse_from(self, queue: QueueId, sent_at: Instant) -> MessageId:
+        shelf = self._ledger.shelves.get(queue)
+        return await self._read(self._browser.browse_from, shelf, sent_at) if shelf else MessageId(0)
+
+    async def peek(self, queue: QueueId, messages: Sequence[MessageId]) -> Sequence[Peek | None]:
+        shelf = self._ledger.shelves.get(queue)
+        return await self._read(self._browser.peek, shelf, messages) if shelf else [None] * len(messages)
 
     async def counts(self, queues: Sequence[QueueId], now: Instant) -> Mapping[QueueId, Counts]:
         shelves = [(queue, self._ledger.shelves[queue]) for queue in queues if queue in self._ledger.shelves]

@@ -144,7 +144,7 @@ class Writer:
 
     def _delete(self, delete: Delete) -> Outcome:
         shelf = self._ledger.shelves.get(delete.queue)
-        if shelf is not None and not delete.live_lease and not shelf.queue.ordered:
+        if shelf is not None and not delete.live_lease and not delete.unheld and not shelf.queue.ordered:
             # The usual case at once: what waits in the common lane under its last lease is let go by judge_delete.
             # Whatever else it may be, nothing has happened to it, and the rule is asked.
             self._execute(DELETE_LEASED, (delete.message, shelf.common_lane, delete.lease))
@@ -157,7 +157,7 @@ class Writer:
         if found is None:
             return Outcome.GONE
         shelf, state, lane = found
-        outcome = judge_delete(state, delete.lease, delete.now, live_lease=delete.live_lease)
+        outcome = judge_delete(state, delete.lease, delete.now, live_lease=delete.live_lease, unheld=delete.unheld)
         if outcome is Outcome.DONE:
             self._remove(shelf, lane, delete.message, delete.now)
         return outcome
@@ -263,12 +263,17 @@ class Writer:
 
     def _resend(self, resend: Resend) -> Outcome:
         found = self._find(resend.queue, resend.message)
-        if found is None or resend.target not in self._ledger.shelves:
+        if found is None:
             return Outcome.GONE
         shelf, state, lane = found
-        if state.lease != resend.lease:
-            return Outcome.STALE
-        (data,) = self._execute("SELECT data FROM body WHERE id = ?", (resend.message,)).fetchone()
+        outcome = judge_delete(state, resend.lease, resend.now, live_lease=False, unheld=resend.unheld)
+        if outcome is not Outcome.DONE:
+            return outcome
+        if resend.target not in self._ledger.shelves:
+            return Outcome.NO_TARGET
+        data = resend.body
+        if data is None:
+            (data,) = self._execute("SELECT data FROM body WHERE id = ?", (resend.message,)).fetchone()
         self._remove(shelf, lane, resend.message, resend.now)
         self._put(Put(resend.target, resend.envelope, data, resend.now, resend.now))
         return Outcome.DONE
