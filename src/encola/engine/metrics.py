@@ -5,14 +5,18 @@ is how a queue stands at one moment. A *point* is what happened in an interval, 
 intervals merge into one of the longer interval, so that a second, a minute and an hour are the same thing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from encola.engine.message import Counts, Duration, Instant
+from encola.engine.lifecycle import State, state_of
+from encola.engine.message import Counts, Duration, Instant, MessageState
 
 COMMIT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 GROUP_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+FRONT_MAX = 32
+"""A store looks at so many of the messages that are ready, those that became it first, for the age of the oldest."""
 
 
 class Tally(msgspec.Struct):
@@ -119,6 +123,7 @@ class Vitals(msgspec.Struct):
 
     ``commit_buckets[i]`` counts the commits that took up to ``COMMIT_BUCKETS[i]`` seconds and more than the one before;
     the last counts all that took longer. ``group_buckets`` likewise counts commits by the calls that they held.
+    ``commit_seconds_max`` is of the commits since this was last asked for. ``bytes`` are those on the disk.
     """
 
     commits: int = 0
@@ -199,6 +204,19 @@ def seconds_to_drain(waiting: float, arrivals: float, services: float) -> float 
     if waiting <= 0:
         return 0.0
     return waiting / (services - arrivals) if services > arrivals else None
+
+
+def backlog_of(messages: Sequence[MessageState], now: Instant) -> Backlog:
+    """The exact answer, from all messages of a queue: what a store may approximate."""
+    states = [state_of(message, now) for message in messages]
+    leased = [state is State.LEASED for state in states]
+    return Backlog(
+        Counts(states.count(State.READY), states.count(State.LEASED), states.count(State.DELAYED)),
+        min((message.sent_at for message in messages), default=0),
+        min((message.sent_at for message in messages if not message.receives), default=0),
+        # The first receive of a message that is in flight is not one from which it came back.
+        min((m.sent_at for m, held in zip(messages, leased, strict=True) if m.receives > held), default=0),
+    )
 
 
 def age_seconds(sent_at: Instant, now: Instant) -> float:

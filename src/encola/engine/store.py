@@ -14,6 +14,7 @@ import msgspec
 
 from encola.engine.changes import Applied, Change, Claim, Wakeup
 from encola.engine.message import Counts, Delivery, Instant, MessageId, Peek, QueueId
+from encola.engine.metrics import Backlog, Vitals
 from encola.engine.queue import Queue
 from encola.engine.records import FoundJobs, Job, JobSearch
 
@@ -84,6 +85,14 @@ class Store(Protocol):
         ...
 
     async def counts(self, queues: Sequence[QueueId], now: Instant) -> Mapping[QueueId, Counts]: ...
+
+    async def backlogs(self, queues: Sequence[QueueId], now: Instant) -> Mapping[QueueId, Backlog]:
+        """How these queues stand; those that do not exist are left out. Made for many queues in one call."""
+        ...
+
+    def vitals(self) -> Vitals:
+        """What was committed, how long it took, and how large it is. Asked by one only: see ``Vitals``."""
+        ...
 
     async def leased_by_group(self, queue: QueueId, now: Instant) -> Mapping[str, int]:
         """Leased messages of a queue by message group ("" for those without)."""

@@ -54,6 +54,7 @@ from encola.engine.message import (
     Peek,
     QueueId,
 )
+from encola.engine.metrics import Backlog, Vitals, backlog_of
 from encola.engine.queue import Queue
 from encola.engine.record_rules import WrongRecordError, decide
 from encola.engine.records import FoundJobs, Job, JobSearch, Reply, pack, unpack
@@ -87,6 +88,7 @@ class MemoryStore:
         self._last_instant: Instant = 0
         self._listeners: list[Callable[[Wakeup], None]] = []
         self._wakeups: dict[QueueId, Instant] = {}
+        self._vitals = Vitals()
 
     async def open(self) -> None:
         """Nothing to do: there is no medium."""
@@ -101,6 +103,10 @@ class MemoryStore:
 
     async def apply(self, changes: Sequence[Change]) -> Sequence[Applied]:
         applied = [self._apply(change) for change in changes]
+        self._vitals.commits += 1
+        self._vitals.calls += 1
+        self._vitals.commit_buckets[0] += 1
+        self._vitals.group_buckets[0] += 1
         wakeups, self._wakeups = self._wakeups, {}
         for queue, at in wakeups.items():
             for listener in self._listeners:
@@ -392,6 +398,16 @@ class MemoryStore:
                     states.count(State.READY), states.count(State.LEASED), states.count(State.DELAYED)
                 )
         return counts
+
+    async def backlogs(self, queues: Sequence[QueueId], now: Instant) -> Mapping[QueueId, Backlog]:
+        shelves = {queue: self._shelves[queue] for queue in queues if queue in self._shelves}
+        return {
+            queue: backlog_of([stored.state for stored in shelf.messages.values()], now)
+            for queue, shelf in shelves.items()
+        }
+
+    def vitals(self) -> Vitals:
+        return self._vitals
 
     async def leased_by_group(self, queue: QueueId, now: Instant) -> Mapping[str, int]:
         leased: dict[str, int] = {}

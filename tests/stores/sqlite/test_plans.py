@@ -25,6 +25,7 @@ RARE = {
     "SELECT kind, key, value FROM note": "the catalog is all notes",
     "FROM sqlite_schema": "a new file",
     "INSERT INTO meta": "a new file",
+    "json_each": "a portion of queues; of each, by index, the front and what is not ready",
     OLDEST_FIRST.sort: "keeps as many ids as one page has; only where others' messages lie between",
     NEWEST_FIRST.sort: "keeps as many ids as one page has; only where others' messages lie between",
 }
@@ -92,6 +93,7 @@ async def a_life_with_everything(desk: Desk) -> None:
         await desk.reject(deliveries[4])
         await desk.counts()
         await desk.store.leased_by_group(WORK, desk.now)
+        await desk.store.backlogs([WORK, DEAD], desk.now)
         await desk.store.next_ready(WORK, desk.now)
         await desk.bodies()
         await desk.declare(WORK, ordered=ordered, delay=SECOND)

@@ -6,12 +6,13 @@ import apsw
 import pytest
 
 from encola.engine.lifecycle import Outcome
-from encola.engine.queue import SECOND
+from encola.engine.message import Counts
+from encola.engine.queue import HOUR, SECOND
 from encola.engine.records import Claim, Run
 from encola.engine.store import StoreError
 from encola.stores.sqlite import SqliteStore, check, schema
 from encola.stores.sqlite.connection import FILE_NAME
-from tests.conformance.desk import Desk
+from tests.conformance.desk import START, WORK, Desk
 
 
 async def test_older_data_are_migrated_step_by_step(
@@ -73,8 +74,40 @@ async def test_newer_data_are_refused(directory: Path, desk: Desk) -> None:
     await desk.store.open()
 
 
+async def test_data_of_the_second_version_get_the_index_of_retries_with_all_that_is_in_it(
+    directory: Path, desk: Desk
+) -> None:
+    await desk.declare()
+    await desk.put_all("delayed", delay=HOUR)
+    await desk.put_all("leased", "again and again", "again", "ready")
+    leased, twice, once = await desk.claim(3, lease=HOUR)
+    await desk.release(twice)
+    await desk.release(await desk.claim_one(lease=HOUR))
+    await desk.release(once)
+    before = await desk.store.backlogs([WORK], desk.now)
+    assert before[WORK].oldest_retrying == START + 2
+    await desk.store.close()
+    connection = apsw.Connection(str(directory / FILE_NAME))
+    tables = _tables(connection)
+    connection.execute("DROP INDEX message_retrying")
+    connection.pragma("user_version", 2)
+    connection.close()
+    await desk.store.open()
+    after = await desk.store.backlogs([WORK], desk.now)
+    assert after[WORK].oldest_retrying == START + 2
+    assert await desk.counts() == Counts(3, 1, 1)
+    assert await desk.delete(leased) is Outcome.DONE
+    await desk.store.close()
+    connection = apsw.Connection(str(directory / FILE_NAME))
+    assert connection.pragma("user_version") == schema.VERSION
+    assert _tables(connection) == tables
+    connection.close()
+    assert check(directory) == []
+    await desk.store.open()
+
+
 async def test_data_of_the_first_version_get_records_and_lose_nothing(directory: Path, desk: Desk) -> None:
-    """The first version is this one without records: nothing else has changed since."""
+    """The first version is the second one without records."""
     await desk.declare()
     await desk.put_all("1", "2")
     delivery = await desk.claim_one()
@@ -99,6 +132,7 @@ def _without_records(file: Path) -> dict[str, str]:
     connection = apsw.Connection(str(file))
     tables = _tables(connection)
     connection.execute("DROP TABLE record")
+    connection.execute("DROP INDEX message_retrying")
     connection.pragma("user_version", 1)
     connection.close()
     return tables

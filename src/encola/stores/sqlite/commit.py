@@ -15,6 +15,8 @@ import asyncio
 import logging
 import queue
 import threading
+import time
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +25,7 @@ import apsw
 import msgspec
 
 from encola.engine.changes import Wakeup
+from encola.engine.metrics import COMMIT_BUCKETS, GROUP_BUCKETS, Vitals
 from encola.engine.store import StoreError, StoreFailedError, StoreFullError
 from encola.stores.sqlite.checkpoint import Checkpointer
 from encola.stores.sqlite.connection import store_error
@@ -75,10 +78,21 @@ class GroupCommit:
         self._closed = False
         self._idle = asyncio.Event()
         self._idle.set()
+        self._vitals = Vitals()  # written by the thread
         self._checkpointer = Checkpointer(connection, checkpoints, self._checkpoint_failed)
         self._commits: queue.SimpleQueue[list[_Call] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._commit_forever, name="encola-commit", daemon=True)
         self._thread.start()
+
+    def take_vitals(self) -> Vitals:
+        """What was committed since the store was opened. The longest time is forgotten: the next begins anew."""
+        vitals = msgspec.structs.replace(
+            self._vitals,
+            commit_buckets=self._vitals.commit_buckets.copy(),
+            group_buckets=self._vitals.group_buckets.copy(),
+        )
+        self._vitals.commit_seconds_max = 0.0
+        return vitals
 
     def submit(self, work: Callable[[Any], Any], argument: Any) -> "asyncio.Future[Any]":
         """Runs ``work(argument)`` in the next transaction. The future raises StoreError if it was not committed."""
@@ -216,8 +230,10 @@ class GroupCommit:
     def _commit_forever(self) -> None:
         while (calls := self._commits.get()) is not None:
             error: Exception | None = None
+            began = time.perf_counter()
             try:
                 self._execute("COMMIT")
+                self._measure(len(calls), time.perf_counter() - began)
             except Exception as caught:
                 error = caught
             if error is None and self._checkpointer.wants_rest():
@@ -227,6 +243,15 @@ class GroupCommit:
                 self._loop.call_soon_threadsafe(self._turn)
             else:
                 self._loop.call_soon_threadsafe(self._after_commit, calls, error)
+
+    def _measure(self, calls: int, seconds: float) -> None:
+        vitals = self._vitals
+        vitals.commits += 1
+        vitals.calls += calls
+        vitals.commit_seconds += seconds
+        vitals.commit_seconds_max = max(vitals.commit_seconds_max, seconds)
+        vitals.commit_buckets[bisect_left(COMMIT_BUCKETS, seconds)] += 1
+        vitals.group_buckets[bisect_left(GROUP_BUCKETS, calls)] += 1
 
     def _after_commit(self, calls: list[_Call], error: Exception | None) -> None:
         self._committed(calls, error)

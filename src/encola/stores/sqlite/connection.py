@@ -1,5 +1,6 @@
 """Opening the database file, and what its errors mean for us."""
 
+import contextlib
 import errno
 import os
 from collections.abc import Callable
@@ -84,6 +85,15 @@ def sync(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def bytes_of(path: Path) -> int:
+    """What a database takes on the disk, its log included."""
+    total = 0
+    for file in (path, path.with_name(f"{path.name}-wal")):
+        with contextlib.suppress(OSError):
+            total += file.stat().st_size
+    return total
 
 
 def open_error(directory: Path, error: apsw.Error | OSError) -> StoreError:

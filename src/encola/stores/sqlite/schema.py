@@ -12,7 +12,9 @@
     meta       schema version, the clock, the ids that were handed out
 
 Three orders are looked up in ``message``: by time within a lane (index ``message_ready``) and, within a lane of an
-ordered queue, by id (partial index ``message_order``) and by the end of leases (partial index ``message_leases``).
+ordered queue, by id (partial index ``message_order``) and by the end of leases (partial index ``message_leases``). The
+oldest of those that came back more than once is looked up by a partial index (``message_retrying``) in which no message
+is that is received once and deleted.
 Jobs are listed by state and time of the last change (partial index ``record_state``). Everything else is a lookup by
 primary key.
 """
@@ -26,7 +28,7 @@ from encola.engine.store import StoreError
 NEVER = 2**62
 """``lane.ready_at`` of a lane in which nothing waits."""
 
-VERSION = 2
+VERSION = 3
 
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -64,6 +66,8 @@ CREATE INDEX record_state ON record (account, state, updated_at, key) WHERE stat
 CREATE INDEX record_expiry ON record (expires_at);
 """
 
+_RETRYING = "CREATE INDEX message_retrying ON message (lane, sent_at) WHERE receives > 1;"
+
 Migration = Callable[[apsw.Connection], None]
 
 
@@ -71,7 +75,11 @@ def _add_records(connection: apsw.Connection) -> None:
     connection.execute(_RECORDS)
 
 
-MIGRATIONS: dict[int, Migration] = {1: _add_records}
+def _add_index_of_retrying(connection: apsw.Connection) -> None:
+    connection.execute(_RETRYING)
+
+
+MIGRATIONS: dict[int, Migration] = {1: _add_records, 2: _add_index_of_retrying}
 """From version n to n + 1; each runs in the transaction that also sets the new version."""
 
 
@@ -86,7 +94,7 @@ def prepare(connection: apsw.Connection) -> None:
         raise StoreError("this is a database of something else than encola")
     with connection:
         if version == 0:
-            connection.execute(_TABLES + _RECORDS)
+            connection.execute(_TABLES + _RECORDS + _RETRYING)
         else:
             for step in range(version, VERSION):
                 MIGRATIONS[step](connection)

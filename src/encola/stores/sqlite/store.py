@@ -11,13 +11,16 @@ import apsw
 
 from encola.engine.changes import Applied, Change, Claim, Wakeup
 from encola.engine.message import Counts, Delivery, Instant, MessageId, Peek, QueueId
+from encola.engine.metrics import Backlog, Vitals
 from encola.engine.records import FoundJobs, Job, JobSearch
 from encola.engine.store import Catalog, StoreFailedError
+from encola.stores.sqlite.backlogs import Backlogs
 from encola.stores.sqlite.browser import Browser
 from encola.stores.sqlite.claimer import Claimer
 from encola.stores.sqlite.commit import GroupCommit
 from encola.stores.sqlite.connection import (
     FILE_NAME,
+    bytes_of,
     make_directory,
     open_copier,
     open_error,
@@ -88,6 +91,8 @@ class SqliteStore:
         self._browser = Browser(long_reader)
         self._jobs, self._find_jobs = Finder(reader).jobs, Finder(long_reader).find
         self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="encola-read")
+        self._backlogs = Backlogs(self._open_reader(path)).look
+        self._backlogs_thread = ThreadPoolExecutor(1, thread_name_prefix="encola-backlogs")
         copier = open_copier(path, self._vfs)
         self._connections.append(copier)
         self._group = GroupCommit(writer, copier, self._ledger, self._committed, self._on_failure, self._on_full)
@@ -107,6 +112,7 @@ class SqliteStore:
         """Commits what is under way and closes the file."""
         await self._group.close()
         self._read_thread.shutdown()
+        self._backlogs_thread.shutdown()
         self._abandon()
 
     def apply(self, changes: Sequence[Change]) -> Awaitable[Sequence[Applied]]:
@@ -140,6 +146,19 @@ class SqliteStore:
         shelves = [(queue, self._ledger.shelves[queue]) for queue in queues if queue in self._ledger.shelves]
         return {queue: await self._read(self._long_reader.counts, shelf, now) for queue, shelf in shelves}
 
+    async def backlogs(self, queues: Sequence[QueueId], now: Instant) -> Mapping[QueueId, Backlog]:
+        shelves = [shelf for shelf in map(self._ledger.shelves.get, queues) if shelf]
+        held = [shelf for shelf in shelves if shelf.messages]
+        found = {shelf.queue.id: Backlog() for shelf in shelves if not shelf.messages}
+        if held:
+            found.update(await self._read(self._backlogs, held, now, thread=self._backlogs_thread))
+        return found
+
+    def vitals(self) -> Vitals:
+        vitals = self._group.take_vitals()
+        vitals.bytes = bytes_of(self._directory / FILE_NAME)
+        return vitals
+
     async def leased_by_group(self, queue: QueueId, now: Instant) -> Mapping[str, int]:
         shelf = self._ledger.shelves.get(queue)
         return await self._read(self._long_reader.leased_by_group, shelf, now) if shelf else {}
@@ -167,9 +186,11 @@ class SqliteStore:
         except apsw.Error as error:
             raise store_error(error) from error
 
-    async def _read(self, read: Callable[..., Result], *arguments: Any) -> Result:
+    async def _read(
+        self, read: Callable[..., Result], *arguments: Any, thread: ThreadPoolExecutor | None = None
+    ) -> Result:
         """A read that may take long: in a thread, so that nobody's message waits for it."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._read_thread, read, *arguments)
+            return await asyncio.get_running_loop().run_in_executor(thread or self._read_thread, read, *arguments)
         except apsw.Error as error:
             raise store_error(error) from error
