@@ -12,6 +12,9 @@ from encola.protocols.sqs.errors import SHAPES, SqsError
 from encola.protocols.sqs.mapping import CHECKS, DEFAULTS, FIFO_DEFAULTS, FIFO_ONLY, READ_ONLY
 from encola.protocols.sqs.operations import EXTENSIONS, OPERATIONS
 from encola.protocols.sqs.receiving import SYSTEM_NAMES
+from encola.protocols.workers.endpoint import ACTIONS as WORKER_ACTIONS
+from encola.protocols.workers.endpoint import PREFIX as WORKERS_PREFIX
+from encola.protocols.workers.endpoint import STATUSES as WORKER_STATUSES
 from encola.server.config import ACTIONS, DevelopmentConfig
 
 from .files import ROOT
@@ -48,13 +51,17 @@ def test_every_operation_has_its_row() -> None:
 def test_every_operation_of_ours_has_its_row_with_a_permission_that_there_is() -> None:
     told = {plain(row[0]): plain(row[1]) for row in rows("Operations of encola's own")}
     jobs = {f"{PREFIX}{action.removesuffix('Jobs')}": action for action in JOB_ACTIONS}
-    assert sorted(told) == sorted([*EXTENSIONS, *jobs])
-    assert {target: told[target] for target in jobs} == jobs
+    workers = {
+        f"{WORKERS_PREFIX}{action.removesuffix('s').removesuffix('Worker')}": action for action in WORKER_ACTIONS
+    }
+    assert sorted(told) == sorted([*EXTENSIONS, *jobs, *workers])
+    assert {target: told[target] for target in (*jobs, *workers)} == jobs | workers
     assert {permission for permission in told.values() if permission not in ACTIONS} == {"none"}
 
 
-def test_every_error_of_the_records_has_its_row_with_its_status() -> None:
+def test_every_error_of_the_records_and_of_the_workers_has_its_row_with_its_status() -> None:
     assert {plain(row[0]): int(row[1]) for row in rows("EncolaJobs")} == STATUSES
+    assert {plain(row[0]): int(row[1]) for row in rows("EncolaWorkers")} == WORKER_STATUSES
 
 
 def test_every_attribute_that_can_be_set_has_its_row() -> None:

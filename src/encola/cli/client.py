@@ -71,15 +71,18 @@ def errors_told() -> Iterator[None]:
         raise ended("what is to be sent is not valid UTF-8") from None
 
 
-def call(client: Any, operation: str, asked: dict[str, Any]) -> dict[str, Any]:
-    """An operation of encola's own: it is not in botocore's model, so the request is made here, and signed as any."""
+def call(client: Any, operation: str, asked: dict[str, Any], *, of: str = "Encola") -> dict[str, Any]:
+    """An operation of encola's own: it is not in botocore's model, so the request is made here, and signed as any.
+
+    ``of`` begins its target.
+    """
     import msgspec
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
     from botocore.exceptions import ClientError
     from botocore.httpsession import URLLib3Session
 
-    headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": f"Encola.{operation}"}
+    headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": f"{of}.{operation}"}
     request = AWSRequest("POST", client.meta.endpoint_url, headers, msgspec.json.encode(asked))
     credentials = client._request_signer._credentials
     SigV4Auth(credentials, "sqs", client.meta.region_name).add_auth(request)

@@ -11,6 +11,7 @@ from encola.cli import (
     config,
     jobs,
     outbox,
+    pause,
     peek,
     purge,
     queues,
@@ -20,6 +21,7 @@ from encola.cli import (
     serve,
     top,
     work,
+    workers,
 )
 
 app = typer.Typer(
@@ -58,12 +60,15 @@ app.add_typer(queues.app, name="queues", rich_help_panel=_QUEUES)
 app.command(rich_help_panel=_QUEUES)(send.send)
 app.command(rich_help_panel=_QUEUES)(receive.receive)
 app.command(rich_help_panel=_QUEUES)(peek.peek)
+app.command(rich_help_panel=_QUEUES)(pause.pause)
+app.command(rich_help_panel=_QUEUES)(pause.resume)
 app.command(rich_help_panel=_QUEUES)(purge.purge)
 app.command(rich_help_panel=_QUEUES)(redrive.redrive)
 app.command(rich_help_panel=_QUEUES)(top.top)
 app.command(rich_help_panel=_CONSUMERS)(work.work)
 app.command(rich_help_panel=_CONSUMERS)(outbox.outbox)
 app.add_typer(jobs.app, name="jobs", rich_help_panel=_CONSUMERS)
+app.add_typer(workers.app, name="workers", rich_help_panel=_CONSUMERS)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import math
 import random
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -170,6 +171,7 @@ class BatchHandler:
         resources: Resources,
         worker: str,
         chance: Callable[[], float] = random.random,
+        outcomes: Counter[Outcome] | None = None,
     ) -> None:
         self.task = task
         self._connection = connection
@@ -178,6 +180,7 @@ class BatchHandler:
         self._resources = resources
         self._worker = worker
         self._chance = chance
+        self._outcomes: Counter[Outcome] = Counter() if outcomes is None else outcomes
 
     async def read(self, message: Incoming, items: list[Item]) -> None:
         """Adds what the message holds. One that is not due yet goes back, one that holds nothing of use is rejected."""
@@ -193,8 +196,10 @@ class BatchHandler:
                 raise BadMessageError("unknown-task", f"it is for the application {wish.app[:100]}")
             value = self.task.payload.decode(wish.args)[ITEM]
         except BadPayloadError as error:
+            self._outcomes["dead"] += 1
             await self._reject(hold, "bad-payload", str(error))
         except BadMessageError as error:
+            self._outcomes["dead"] += 1
             await self._reject(hold, error.reason, str(error))
         except BaseException:
             self._keeper.let_go(hold)
@@ -219,6 +224,7 @@ class BatchHandler:
             return done
         if suspects and (receives := suspects[0].hold.message.receives) > attempts + ALONE_MAX:
             why = f"it was received {receives - 1} times without an end (was its worker killed?)"
+            self._outcomes["dead"] += 1
             await self._reject(suspects[0].hold, "crashed", why)
             return 1
         task, messages = self.task, tuple(item.hold.message for item in items)
@@ -282,6 +288,7 @@ class BatchHandler:
             if isinstance(outcome, BaseException):
                 raise outcome
             told.append(outcome)
+        self._outcomes.update(told)
         return max(told, key=_BY_LUCK.index)
 
     async def _done(self, item: Item) -> Outcome:

@@ -1,5 +1,6 @@
 """The job that runs here: what a task can learn of it, and say about it."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -18,11 +19,11 @@ class CurrentJob:
     ``stop_requested`` becomes true when it shall end (timeout, lost lease, cancelled, shutdown): a long loop in a
     thread may look at it. ``share`` and ``note`` are what ``progress`` was told last. ``messages`` are those that it
     runs for: one, or those of a batch. Middleware may set ``carry``: the attributes of messages that follow from it.
-    ``marks`` are the keys that this attempt marked with ``app.once``.
+    ``began`` is when, in seconds since 1970. ``marks`` are the keys that this attempt marked with ``app.once``.
     """
 
     __slots__ = (
-        "_on_progress", "app", "attempt", "carry", "id", "is_batch", "marks", "messages", "note", "queue",
+        "_on_progress", "app", "attempt", "began", "carry", "id", "is_batch", "marks", "messages", "note", "queue",
         "share", "stop_requested", "task",
     )  # fmt: skip
 
@@ -42,6 +43,7 @@ class CurrentJob:
         self.id = job_id
         self.queue = queue
         self.attempt = attempt
+        self.began = time.time()
         self.share = 0.0
         self.note = ""
         self.stop_requested = False

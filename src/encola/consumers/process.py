@@ -2,7 +2,8 @@
 times.
 
 Exit statuses tell a supervisor what to do: 0 ended on request, ``EXIT_RENEW`` wants to be started anew (its limit of
-jobs or memory was reached), anything else is a failure.
+jobs or memory was reached), ``EXIT_DISMISSED`` was stopped by an operator and is not to be started anew, anything
+else is a failure.
 """
 
 import asyncio
@@ -30,6 +31,8 @@ EXIT_UNREACHABLE = 69
 """EX_UNAVAILABLE of sysexits.h."""
 EXIT_RENEW = 75
 """EX_TEMPFAIL: start me again."""
+EXIT_DISMISSED = 79
+"""Told to a supervisor only, which ends with 0 when all its workers have ended so."""
 
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 LOOK_SECONDS = 1.0
@@ -161,6 +164,8 @@ class _Process:
                 await status.close()
         renew = self._renew or (self._options.max_jobs is not None and self._worker.jobs_done >= self._options.max_jobs)
         status = EXIT_RENEW if renew and not self._signals else 0
+        if self._worker.dismissed and self._options.supervisor is not None:
+            status = EXIT_DISMISSED
         end_in_time(status)  # the loop, too, waits for threads that tasks gave it
         return status
 

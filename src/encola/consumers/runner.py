@@ -13,6 +13,7 @@ import asyncio
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -27,7 +28,7 @@ from encola.consumers.gate import Gate
 from encola.consumers.jobstore import JobStoreError
 from encola.consumers.leases import Hold
 from encola.consumers.message import JobMessage, decode, due_in, trace_of
-from encola.consumers.middleware import tell_ended
+from encola.consumers.middleware import Outcome, tell_ended
 from encola.consumers.payload import payload_hash
 from encola.consumers.resources import Resources
 from encola.consumers.results import NULL, encode_result
@@ -61,7 +62,7 @@ _log = logging.getLogger("encola.worker")
 
 
 class Runner:
-    """``tasks`` by name; ``worker`` is the name that records show."""
+    """``tasks`` by name; ``worker`` is the name that records show. ``outcomes`` counts what came of attempts."""
 
     def __init__(
         self,
@@ -76,6 +77,7 @@ class Runner:
         worker: str,
         chance: Callable[[], float] = random.random,
         wall: Callable[[], float] = time.time,
+        outcomes: Counter[Outcome] | None = None,
     ) -> None:
         self._connection = connection
         self._executor = executor
@@ -87,6 +89,7 @@ class Runner:
         self._worker = worker
         self._chance = chance
         self._wall = wall
+        self._outcomes: Counter[Outcome] = Counter() if outcomes is None else outcomes
         self._deliveries = 0
 
     async def handle(self, hold: Hold, turn: Turn) -> bool:
@@ -112,6 +115,7 @@ class Runner:
         except _UnknownTaskError as error:
             return await self._unknown(message, error)
         except BadMessageError as error:
+            self._outcomes["dead"] += 1
             await self._follow.refused(message, error, self._tasks)
             return await self._reject(message, error.reason, str(error))
         try:
@@ -122,6 +126,7 @@ class Runner:
             _log.exception("job %s could not be run", attempt.job)
             return await self._failed(attempt, error)
         finally:
+            self._outcomes[attempt.outcome] += 1
             if attempt.task.app.middleware:
                 tell_ended(attempt.task.app.middleware, hold.job or job_of(attempt), attempt.outcome, attempt.seconds)
 

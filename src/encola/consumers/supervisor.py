@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from encola.consumers.process import EXIT_CONFIGURATION, EXIT_RENEW
+from encola.consumers.process import EXIT_CONFIGURATION, EXIT_DISMISSED, EXIT_RENEW
 
 PAUSE_SECONDS_MIN = 0.2
 PAUSE_SECONDS_MAX = 10.0
@@ -34,6 +34,7 @@ class _Child:
         self.started_at = 0.0
         self.start_at = 0.0
         self.pause = PAUSE_SECONDS_MIN
+        self.dismissed = False  # an operator has stopped it: nobody comes in its place
 
 
 class Supervisor:
@@ -64,6 +65,9 @@ class Supervisor:
                         child.start_at, child.pause = 0.0, PAUSE_SECONDS_MIN
                 for child in self._children:
                     self._look_after(child)
+                if all(child.dismissed for child in self._children):
+                    _log.info("all workers were stopped: there is nothing left to do")
+                    break
         finally:
             self._end_all()
         return self._status
@@ -77,7 +81,7 @@ class Supervisor:
         now = time.monotonic()
         process = child.process
         if process is None:
-            if now >= child.start_at:
+            if now >= child.start_at and not child.dismissed:
                 child.process = subprocess.Popen(self._command)  # noqa: S603 - our own command line
                 child.started_at = now
             return
@@ -87,6 +91,8 @@ class Supervisor:
         child.process = None
         if status == EXIT_RENEW:
             child.start_at, child.pause = now, PAUSE_SECONDS_MIN
+        elif status == EXIT_DISMISSED:
+            child.dismissed = True
         elif status == EXIT_CONFIGURATION and not self._watched:
             self._status = status
             self._stopping.set()

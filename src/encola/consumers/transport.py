@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from encola.consumers.jobstore import JobStore
+from encola.engine.workers import Orders, Report
 
 BATCH_MAX = 10
 """Messages in one request (Amazon SQS API reference, SendMessageBatch); some services take more: ``batch_max``."""
@@ -87,6 +88,14 @@ class NoQueueError(RefusedError):
     """There is no such queue."""
 
 
+class ReportDesk(Protocol):
+    """Where a worker reports to."""
+
+    async def report(self, report: Report) -> Orders:
+        """Raises TransportError."""
+        ...
+
+
 class Transport(Protocol):
     """See the module. In answers about several messages, None means done; an error means that this one was not."""
 
@@ -108,6 +117,10 @@ class Transport(Protocol):
 
     def records(self) -> JobStore | None:
         """The store of records that the service keeps itself, over the same connection; None if it keeps none."""
+        ...
+
+    def desk(self) -> ReportDesk | None:
+        """Where workers report to, over the same connection; None if the service keeps no list of them."""
         ...
 
     async def describe(self, queue: str) -> QueueFacts:

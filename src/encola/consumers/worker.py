@@ -12,6 +12,8 @@ import logging
 import os
 import secrets
 import socket
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,15 +29,18 @@ from encola.consumers.fetcher import Fetcher, Liveness
 from encola.consumers.follow import Follow
 from encola.consumers.gate import Gate
 from encola.consumers.leases import Hold, LeaseKeeper
+from encola.consumers.middleware import Outcome
 from encola.consumers.options import WINDOW_DEFAULT
 from encola.consumers.preparing import prepare_queues, require_records
 from encola.consumers.queues import QueueOptions
+from encola.consumers.reports import Reporter, report_of
 from encola.consumers.resources import Resources
 from encola.consumers.runner import Runner
 from encola.consumers.slots import Slots, SlotTurn
 from encola.consumers.task_processes import TaskProcesses
 from encola.consumers.transport import Incoming
 from encola.consumers.watchdog import Watchdog
+from encola.engine.workers import REPORT_SECONDS, Report
 
 CONCURRENCY_DEFAULT = 32
 CONCURRENCY_MAX = 1000
@@ -61,7 +66,8 @@ class Running(msgspec.Struct, frozen=True):
 class Worker:
     """See the module. ``queues`` limits it to some of the application's; ``max_jobs`` lets it stop after so many.
 
-    ``path`` is the application's ``module:name`` for tasks in processes; without it, it is looked for.
+    ``path`` is the application's ``module:name`` for tasks in processes; without it, it is looked for. Every
+    ``report_seconds`` it tells an encola server that it is there.
     """
 
     def __init__(
@@ -74,6 +80,7 @@ class Worker:
         name: str | None = None,
         max_jobs: int | None = None,
         path: str | None = None,
+        report_seconds: float = REPORT_SECONDS,
     ) -> None:
         """Raises ValueError."""
         if not 1 <= concurrency <= CONCURRENCY_MAX:
@@ -85,12 +92,18 @@ class Worker:
         self.queues = sorted(known if queues is None else set(queues))
         if not self.queues:
             raise ValueError(f"{app.name} has no tasks")
-        self.name = name or f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(3)}"
+        self.id = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(3)}"
+        self.name = name or self.id
+        self.started_at = time.time_ns() // 1_000_000
+        self.dismissed = False
+        self.outcomes: Counter[Outcome] = Counter()
+        self.polled: dict[str, bool] = {}
         self.liveness = Liveness()
         self.jobs_done = 0
         self._grace = grace
         self._max_jobs = max_jobs
         self._path = path
+        self._report_seconds = report_seconds
         self._slots = Slots(concurrency)
         self.stopping = asyncio.Event()
         self._work: set[asyncio.Task[Any]] = set()
@@ -100,18 +113,32 @@ class Worker:
         """Begins a graceful stop; ``run`` returns when it is over. Of the worker's loop only."""
         self.stopping.set()
 
+    def dismiss(self) -> None:
+        """Begins a graceful stop because an operator wishes so, for good: whoever has started it does not do so again.
+
+        ``dismissed`` tells of it, also where it came while the worker was about to stop anyway.
+        """
+        if not self.dismissed:
+            _log.info("worker %s was asked to stop", self.name)
+        self.dismissed = True
+        self.stop()
+
     def on_ready(self, call: Callable[[], None]) -> None:
         """Called when the worker polls."""
         self._ready.append(call)
 
     @property
-    def running(self) -> Sequence[Running]:
-        """What it runs now; a batch is one job."""
+    def at_work(self) -> Sequence[Hold]:
+        """A message of each job that runs now; a batch is one job."""
         keeper: LeaseKeeper | None = getattr(self, "_keeper", None)  # none before it has begun
         holds = keeper.holds if keeper is not None else ()
-        jobs = {
-            hold.job: None for hold in holds if hold.job and (hold.running is not None or hold.job.is_batch)
-        }  # each once
+        jobs = {hold.job: hold for hold in holds if hold.job and (hold.running is not None or hold.job.is_batch)}
+        return list(jobs.values())
+
+    @property
+    def running(self) -> Sequence[Running]:
+        """What it runs now; a batch is one job."""
+        jobs = [hold.job for hold in self.at_work if hold.job]
         return [Running(job.id, job.task, job.queue, job.attempt) for job in jobs]
 
     @property
@@ -132,15 +159,27 @@ class Worker:
                 require_records(self.app, self.queues)
             await prepare_queues(self.app, connection.transport, queues)
             self.app.use(connection)
+            reporter = self._reporter(connection, queues)
             try:
-                await self._serve(connection, queues, Executor(processes))
+                await self._serve(connection, queues, Executor(processes), reporter)
             finally:
+                await reporter.close()
                 self.app.leave()
         finally:
             await connection.close(CLOSE_SECONDS_MAX)
 
-    async def _serve(self, connection: Connection, queues: Sequence[QueueOptions], executor: Executor) -> None:
-        prefix = self.app.record_key("")
+    def _reporter(self, connection: Connection, queues: Sequence[QueueOptions]) -> Reporter:
+        self.polled = {lane: self.app.batch_on(queue.name) is not None for queue in queues for lane in queue.lanes}
+
+        def report(last: bool) -> Report:
+            return report_of(self, "stopped" if last else "stopping" if self.stopping.is_set() else "running")
+
+        return Reporter(connection.transport.desk(), report, self.dismiss, self._report_seconds)
+
+    async def _serve(
+        self, connection: Connection, queues: Sequence[QueueOptions], executor: Executor, reporter: Reporter
+    ) -> None:
+        prefix, transport = self.app.record_key(""), connection.transport
         resources = Resources()
         gate = Gate(connection, prefix, self.app.lease)
         self._keeper = LeaseKeeper(connection, self.app.lease)
@@ -153,25 +192,20 @@ class Worker:
             tasks=self.app.tasks,
             lease=self.app.lease,
             worker=self.name,
+            outcomes=self.outcomes,
         )
         fetchers: list[Fetcher | BatchRunner] = []
         batches = {task.queue: task for task in self.app.tasks.values() if isinstance(task, BatchTask)}
         for queue in queues:
             if (batch := batches.get(queue.name)) is not None:
-                handler = BatchHandler(batch, connection, self._keeper, executor, resources, self.name)
-                fetchers.append(BatchRunner(handler, queue, connection.transport, gate, self))
+                handler = BatchHandler(
+                    batch, connection, self._keeper, executor, resources, self.name, outcomes=self.outcomes
+                )
+                fetchers.append(BatchRunner(handler, queue, transport, gate, self))
             else:
                 deliver = self._deliver_ordered if queue.name.endswith(".fifo") else self._deliver
                 fetchers.append(
-                    Fetcher(
-                        queue,
-                        connection.transport,
-                        self._slots,
-                        self.app.lease,
-                        deliver,
-                        self.liveness.polled,
-                        len(queues),
-                    )
+                    Fetcher(queue, transport, self._slots, self.app.lease, deliver, self.liveness.polled, len(queues))
                 )
         clockwork = Clockwork(self.app.schedules, connection, prefix, self.name)
         watchdog = Watchdog()
@@ -180,12 +214,14 @@ class Worker:
         clockwork.start()
         for fetcher in fetchers:
             fetcher.start()
+        reporter.start()
         for call in self._ready:
             call()
         _log.info("worker %s of %s polls %s", self.name, self.app.name, ", ".join(self.queues))
         try:
             await self.stopping.wait()
         finally:
+            reporter.soon()
             await clockwork.close()
             await asyncio.gather(*(fetcher.stop() for fetcher in fetchers))
             await self._finish()

@@ -64,6 +64,9 @@ class LocalTransport:
     def records(self) -> JobStore | None:
         return self._jobs
 
+    def desk(self) -> None:
+        return None
+
     async def describe(self, queue: str) -> QueueFacts:
         found = self.queue(queue)
         rule, settings = found.settings.dead_letter, found.settings

@@ -18,6 +18,7 @@ from encola.consumers.sqs import copies
 from encola.consumers.sqs.answers import UNKNOWN_CALLER, decoder_of, shape_of
 from encola.consumers.sqs.batches import outcomes
 from encola.consumers.sqs.client import FaultError, ServiceClient
+from encola.consumers.sqs.desk import ServerDesk
 from encola.consumers.sqs.line import HANG_UP_SECONDS_MAX, Line, current_line
 from encola.consumers.sqs.queues import FIFO_SUFFIX, LEASE_SECONDS_MAX, Queues
 from encola.consumers.sqs.requests import Requests
@@ -31,6 +32,7 @@ from encola.consumers.transport import (
     QueueFacts,
     QueueWish,
     RefusedError,
+    ReportDesk,
     TransportError,
 )
 
@@ -109,6 +111,10 @@ class SqsTransport:
         from encola.consumers.stores.server import ServerJobStore
 
         return ServerJobStore(self.client)
+
+    def desk(self) -> ReportDesk | None:
+        """The server's own, over the same connections; None where it is not encola."""
+        return ServerDesk(self.client) if self._is_encola else None
 
     async def _asks_encola(self) -> bool:
         """Another service does not know the operation, and says so in its own way."""
