@@ -40,8 +40,8 @@ def test_queues_are_created_listed_shown_and_deleted(encola: Cli, sqs: Any, name
     assert url.endswith(f"/111122223333/{name}")
     fifo = encola.json("queues", "create", f"{name}.fifo")["url"]
     assert encola.json("queues", "--prefix", name) == [
-        {"name": name, "url": url, "ready": 0, "in flight": 0, "delayed": 0},
-        {"name": f"{name}.fifo", "url": fifo, "ready": 0, "in flight": 0, "delayed": 0},
+        {"name": name, "url": url, "ready": 0, "in flight": 0, "delayed": 0, "paused": False},
+        {"name": f"{name}.fifo", "url": fifo, "ready": 0, "in flight": 0, "delayed": 0, "paused": False},
     ]
     table = encola("queues", "--prefix", name)
     assert all(word in table for word in ("queue", "ready", "in flight", "delayed", f"{name}.fifo"))

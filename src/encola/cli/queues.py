@@ -6,6 +6,7 @@ import typer
 
 from encola.cli import client as sqs
 from encola.cli.output import print_json, print_table
+from encola.cli.pause import paused_urls
 
 app = typer.Typer(help="List queues with their messages; show, create and delete them.", invoke_without_command=True)
 
@@ -25,16 +26,22 @@ def queues(
     region: sqs.Region = None,
     as_json: sqs.AsJson = False,
 ) -> None:
-    """List queues with their messages."""
+    """List queues with their messages, and which of them are paused."""
     if context.invoked_subcommand is not None:
         return
     client = sqs.connect(endpoint, profile, region)
+    columns = [*COUNTS]
     with sqs.errors_told():
         found = counted(client, prefix)
+        paused = None if endpoint == sqs.AWS else paused_urls(client, prefix)
+    if paused is not None:
+        columns.append("paused")
+        for one in found:
+            one["paused"] = one["url"] in paused
     if as_json:
         print_json(found)
     else:
-        print_table(("queue", *COUNTS), [(one["name"], *(one[name] for name in COUNTS)) for one in found])
+        print_table(("queue", *columns), [(one["name"], *(one[name] for name in columns)) for one in found])
 
 
 def counted(client: Any, prefix: str) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from encola.engine.records import TEXT_LENGTH_MAX
 from encola.protocols.sqs import shapes as s
 from encola.protocols.sqs.desk import Call, Desk
 from encola.protocols.sqs.errors import SqsError, invalid_value, missing
+from encola.protocols.sqs.queues import listed
 from encola.protocols.sqs.receiving import receive
 from encola.protocols.sqs.sending import send_batch
 from encola.protocols.sqs.settling import batch_result, check_extended, delete_batch, each, receipt_of_entry
@@ -45,6 +46,25 @@ async def receive_message(desk: Desk, call: Call, request: s.ReceiveMessageReque
 async def delete_message_batch(desk: Desk, call: Call, request: s.DeleteMessageBatchRequest) -> s.BatchResult:
     """As in SQS, but up to ``ENTRIES_MAX`` messages."""
     return await delete_batch(desk, call, request, ENTRIES_MAX)
+
+
+# Pause ----------------------------------------------------------------------------------------------
+
+
+async def pause_queue(desk: Desk, call: Call, request: s.QueueRequest) -> s.Empty:
+    """Nobody receives from the queue any more; whoever waits for messages goes on waiting, and all else goes on."""
+    await desk.broker.pause(desk.queue(call, request.QueueUrl, "SetQueueAttributes"))
+    return s.Empty()
+
+
+async def resume_queue(desk: Desk, call: Call, request: s.QueueRequest) -> s.Empty:
+    await desk.broker.resume(desk.queue(call, request.QueueUrl, "SetQueueAttributes"))
+    return s.Empty()
+
+
+async def list_paused_queues(desk: Desk, call: Call, request: s.ListQueuesRequest) -> s.ListQueuesResult:
+    """As ListQueues, of those that are paused: no attribute of SQS tells."""
+    return listed(desk, call, request, lambda queue: queue.paused)
 
 
 # Release --------------------------------------------------------------------------------------------

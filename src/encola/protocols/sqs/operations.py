@@ -80,10 +80,13 @@ EXTENSIONS = {
     for operation in (
         Operation("DeleteMessageBatch", s.DeleteMessageBatchRequest, _URL, extensions.delete_message_batch),
         Operation("DescribeServer", s.Empty, (), extensions.describe_server),
+        Operation("ListPausedQueues", s.ListQueuesRequest, (), extensions.list_paused_queues),
+        Operation("PauseQueue", s.QueueRequest, _URL, extensions.pause_queue),
         PEEK,
         Operation("ReceiveMessage", s.ReceiveMessageRequest, _URL, extensions.receive_message, creates=True),
         Operation("RejectMessageBatch", s.RejectMessageBatchRequest, _URL, extensions.reject_message_batch),
         Operation("ReleaseMessageBatch", s.ChangeMessageVisibilityBatchRequest, _URL, extensions.release_message_batch),
+        Operation("ResumeQueue", s.QueueRequest, _URL, extensions.resume_queue),
         Operation("SendMessageBatch", s.SendMessageBatchRequest, _URL, extensions.send_message_batch, creates=True),
     )
 }

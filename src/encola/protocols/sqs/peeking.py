@@ -13,10 +13,14 @@ from encola.protocols.sqs.validate import check_range
 
 PEEKED_MAX = 100
 PEEKED_DEFAULT = 10
+TIME_MAX = 2**53
 
 
 async def peek_messages(desk: Desk, call: Call, request: s.PeekMessagesRequest) -> s.PeekMessagesResult:
-    """Messages in the order in which they were accepted; ``NextToken`` goes on behind the last."""
+    """Messages in the order in which they were accepted, or the newest first; ``NextToken`` goes on behind the last.
+
+    With ``SentSince`` they begin (or end) with those that were sent at that time, or near it.
+    """
     queue = desk.queue(call, request.QueueUrl, "PeekMessages")
     limit = request.MaxResults
     check_range(limit, 1, PEEKED_MAX, "MaxResults", "Must be between 1 and 100, if provided.")
@@ -26,7 +30,15 @@ async def peek_messages(desk: Desk, call: Call, request: s.PeekMessagesRequest) 
             raise invalid_value(request.NextToken[:100], "NextToken", "Invalid or expired next token.")
         after = MessageId(int(request.NextToken))
     limit = limit or PEEKED_DEFAULT
-    found = await desk.broker.browse(queue, after, limit)
+    newest_first = bool(request.NewestFirst)
+    check_range(request.SentSince, 0, TIME_MAX, "SentSince", "Must be a time in milliseconds since 1970.")
+    if request.SentSince is not None and (newest_first or after is None):
+        since = await desk.broker.browse_from(queue, request.SentSince)
+        after = after if newest_first else since
+    else:
+        since = MessageId(0)
+    browsed = await desk.broker.browse(queue, after, limit, newest_first=newest_first)
+    found = [peek for peek in browsed if peek.state.id > since]
     now = desk.broker.clock.now()
     token = str(found[-1].state.id) if len(found) == limit else UNSET
     return s.PeekMessagesResult([_peeked(call, peek, now) for peek in found], token)

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import UNSET
 
@@ -112,9 +112,15 @@ async def get_queue_url(desk: Desk, call: Call, request: s.GetQueueUrlRequest) -
 
 
 async def list_queues(desk: Desk, call: Call, request: s.ListQueuesRequest) -> s.ListQueuesResult:
+    return listed(desk, call, request, lambda queue: True)
+
+
+def listed(desk: Desk, call: Call, request: s.ListQueuesRequest, wanted: Callable[[Queue], bool]) -> s.ListQueuesResult:
+    """A page of the caller's queues that are wanted. Raises SqsError."""
     desk.access.check_unbound(call.identity, "ListQueues")
     prefix = request.QueueNamePrefix or ""
-    names = [q.address for q in desk.broker.queues(call.identity.account) if q.address.name.startswith(prefix)]
+    queues = [queue for queue in desk.broker.queues(call.identity.account) if wanted(queue)]
+    names = [queue.address for queue in queues if queue.address.name.startswith(prefix)]
     page, token = _page(names, request.NextToken, request.MaxResults)
     return s.ListQueuesResult([call.url(address) for address in page] or None, token)
 

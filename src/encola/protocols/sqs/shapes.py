@@ -318,9 +318,13 @@ class RejectMessageBatchRequest(Shape):
 
 
 class PeekMessagesRequest(Shape):
+    """``SentSince`` is in milliseconds since 1970."""
+
     QueueUrl: str = ""
     MaxResults: int | None = None
     NextToken: str | None = None
+    NewestFirst: bool | None = None
+    SentSince: int | None = None
 
 
 class PeekedMessage(Shape):
