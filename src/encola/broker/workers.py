@@ -44,15 +44,15 @@ class Workers:
         now = self._forget_silent()
         key = account, report.id
         known = self._seen.get(key)
+        stop = known is not None and known.stop_asked
         if report.state == "stopped":
             if known is not None:
                 self._forget(key)
-            return Orders()
+            return Orders(stop)
         if known is None:
             if self._of_account[account] >= WORKERS_MAX or len(self._seen) >= ALL_WORKERS_MAX:
                 raise TooManyWorkersError
             self._of_account[account] += 1
-        stop = known is not None and known.stop_asked
         fields = msgspec.structs.asdict(on_clock(report, now))
         self._seen[key] = Seen(**fields, reported_at=now, stop_asked=stop)
         self._seen.move_to_end(key)
