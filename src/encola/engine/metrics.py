@@ -69,17 +69,11 @@ class Gauge(msgspec.Struct, array_like=True):
         """One sample."""
         return cls(value, value, value)
 
-    def add(self, other: "Gauge") -> None:
-        """Takes in the samples of another interval."""
-        self.total += other.total
-        self.low = min(self.low, other.low)
-        self.high = max(self.high, other.high)
-
 
 class Point(msgspec.Struct, array_like=True):
     """A queue in the interval that begins at ``at``: what happened, and the levels that were sampled in it.
 
-    Ages are in seconds. Consumers are those that report themselves; ``parked`` are receives that wait for a message.
+    Ages are in whole seconds. Consumers are those that report themselves; ``parked`` are receives that wait for a message.
     A level of which there are ``samples`` has the average ``total / samples``.
     """
 
@@ -153,8 +147,12 @@ def absorb(whole: Point, point: Point) -> None:
     if point.sent:
         whole.size_min = min(whole.size_min, point.size_min) if whole.sent else point.size_min
         whole.size_max = max(whole.size_max, point.size_max)
-    for name in COUNTERS:
-        setattr(whole, name, getattr(whole, name) + getattr(point, name))
+    whole.sent += point.sent
+    whole.sent_bytes += point.sent_bytes
+    whole.received += point.received
+    whole.deleted += point.deleted
+    whole.empty_receives += point.empty_receives
+    whole.dead_lettered += point.dead_lettered
     _absorb_levels(whole, point, LEVELS)
 
 
@@ -170,12 +168,14 @@ def absorb_server(whole: ServerPoint, point: ServerPoint) -> None:
 def _absorb_levels(whole: Point | ServerPoint, point: Point | ServerPoint, names: Iterable[str]) -> None:
     if not point.samples:
         return
+    first = not whole.samples
     for name in names:
-        if whole.samples:
-            getattr(whole, name).add(getattr(point, name))
-        else:
-            level = getattr(point, name)
-            setattr(whole, name, Gauge(level.total, level.low, level.high))
+        into, level = getattr(whole, name), getattr(point, name)
+        into.total += level.total
+        if first or level.low < into.low:
+            into.low = level.low
+        if first or level.high > into.high:
+            into.high = level.high
     whole.samples += point.samples
 
 
