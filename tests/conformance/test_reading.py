@@ -1,7 +1,10 @@
 """Looking without touching: browse, counts, next_ready; and that a reader sees what was acknowledged."""
 
+import msgspec
+
+from encola.engine.changes import Purge
 from encola.engine.lifecycle import Outcome
-from encola.engine.message import Counts, MessageState, QueueId
+from encola.engine.message import Counts, MessageId, MessageState, QueueId
 
 from .desk import DEAD, HOUR, SECOND, START, WORK, Desk, bodies
 
@@ -161,3 +164,90 @@ async def test_a_read_sees_what_was_acknowledged_before_it(desk: Desk) -> None:
         assert await desk.store.next_ready(WORK, desk.now) == delivery.lease_until
         assert await desk.delete(delivery) is Outcome.DONE
         assert await desk.store.next_ready(WORK, desk.now) is None
+
+
+async def test_browse_goes_backwards_from_the_newest(desk: Desk) -> None:
+    await desk.declare()
+    await desk.declare(DEAD)
+    for number in range(11):
+        await desk.put(str(number), group=f"g{number % 3}" if number % 2 else "")
+        await desk.put("elsewhere", queue=DEAD)
+    seen: list[str] = []
+    before = None
+    while page := await desk.store.browse(WORK, before, 4, newest_first=True):
+        assert len(page) <= 4
+        seen += [peek.body.decode() for peek in page]
+        before = page[-1].state.id
+    assert seen == [str(number) for number in reversed(range(11))]
+    assert list(await desk.store.browse(NOWHERE, None, 10, newest_first=True)) == []
+
+
+async def test_the_pages_of_a_queue_between_many_of_another_hold_its_own_only(desk: Desk) -> None:
+    """So many that a walk over all of them is given up."""
+    await desk.declare()
+    await desk.declare(DEAD)
+    own = [(await desk.put(str(number), group="g" if number else "")).message for number in range(3)]
+    for _ in range(3):
+        await desk.store.apply([desk.a_put("elsewhere", queue=DEAD) for _ in range(1_500)])
+    own += [(await desk.put(str(number))).message for number in range(3, 6)]
+    for limit in (1, 4, 100):
+        for after in (None, own[1], own[3] - 1, own[4]):
+            later = [message for message in own if after is None or message > after]
+            sooner = [message for message in reversed(own) if after is None or message < after]
+            pages = [await desk.store.browse(WORK, after, limit, newest_first=newest) for newest in (False, True)]
+            assert [[peek.state.id for peek in page] for page in pages] == [later[:limit], sooner[:limit]]
+
+
+async def test_messages_are_browsed_from_a_time_on(desk: Desk) -> None:
+    await desk.declare()
+    await desk.declare(DEAD)
+    for number in range(40):
+        await desk.put(str(number), group=f"g{number % 3}")
+        await desk.put("elsewhere", queue=DEAD)
+        desk.turn(SECOND)
+    for sent_at, first in ((0, 0), (START, 0), (START + 1, 1), (START + 17 * SECOND, 17), (START + 39 * SECOND, 39)):
+        after = await desk.store.browse_from(WORK, sent_at)
+        later = [peek.body.decode() for peek in await desk.store.browse(WORK, after, 2)]
+        assert later == [str(number) for number in range(first, min(first + 2, 40))]
+        sooner = await desk.store.browse(WORK, MessageId(after + 1), 1, newest_first=True)
+        assert [peek.body.decode() for peek in sooner] == ([str(first - 1)] if first else [])
+    after = await desk.store.browse_from(WORK, desk.now)
+    assert list(await desk.store.browse(WORK, after, 1)) == []
+    await desk.put("later")
+    assert [peek.body for peek in await desk.store.browse(WORK, after, 1)] == [b"later"]
+
+
+async def test_a_time_is_found_among_messages_that_tell_a_later_one(desk: Desk) -> None:
+    """Those that were put off for long, for example: their retention counts from later, and their sending does not."""
+    await desk.declare()
+    for number in range(30):
+        await desk.put(f"m{number}")
+        late = desk.a_put(f"late{number}", delay=HOUR)
+        envelope = msgspec.structs.replace(late.envelope, sent_at=desk.now)
+        await desk.store.apply([msgspec.structs.replace(late, kept_from=late.ready_at, envelope=envelope)])
+        desk.turn(SECOND)
+    after = await desk.store.browse_from(WORK, START + 11 * SECOND)
+    assert [peek.body for peek in await desk.store.browse(WORK, after, 2)] == [b"m11", b"late11"]
+
+
+async def test_a_time_in_an_empty_store_is_where_the_next_message_begins(desk: Desk) -> None:
+    await desk.declare()
+    after = await desk.store.browse_from(WORK, START)
+    await desk.put("1")
+    assert [peek.body for peek in await desk.store.browse(WORK, after, 1)] == [b"1"]
+
+
+async def test_messages_are_peeked_at_by_their_ids(desk: Desk) -> None:
+    await desk.declare()
+    await desk.declare(DEAD)
+    first, second = await desk.put_all("1", "2", group="g")
+    other = await desk.put("other", queue=DEAD)
+    await desk.claim_one()
+    browsed = await desk.store.browse(WORK, None, 10)
+    ids = [second.message, other.message, first.message, MessageId(999_999_999), second.message]
+    found = await desk.store.peek(WORK, ids)
+    assert list(found) == [browsed[1], None, browsed[0], None, browsed[1]]
+    assert list(await desk.store.peek(WORK, [])) == []
+    assert list(await desk.store.peek(NOWHERE, ids[:2])) == [None, None]
+    await desk.one(Purge(WORK))
+    assert list(await desk.store.peek(WORK, [first.message])) == [None]

@@ -80,10 +80,10 @@ commands = st.one_of(
 
 puts = st.tuples(st.just("put"), slots, groups, long_delays, keys)
 settlements = st.one_of(
-    st.tuples(st.just("delete"), picks, st.booleans()),
+    st.tuples(st.just("delete"), picks, st.booleans(), st.booleans()),
     st.tuples(st.just("extend"), picks, leases, st.booleans()),
     st.tuples(st.just("move"), picks, st.sampled_from(LASTING), st.booleans()),
-    st.tuples(st.just("resend"), picks, slots),
+    st.tuples(st.just("resend"), picks, slots, st.sampled_from([None, None, b"", b"edited"]), st.booleans()),
     st.tuples(st.just("release"), picks, long_delays),
     st.tuples(st.just("reject"), picks, st.sampled_from(LASTING), st.booleans()),
 )
@@ -152,6 +152,7 @@ class Histories(RuleBasedStateMachine):
             ordered=ordered,
             settings=Settings(delay=delay),
             tags={"made": str(self._new())},
+            paused=bool(self.made % 2),
             created_at=known.created_at if known else self.now,
             modified_at=self.now,
         )
@@ -230,9 +231,9 @@ class Histories(RuleBasedStateMachine):
         kept = next((KINDS[slot][1] for slot, queue in self.queues.items() if queue.id == delivery["queue"]), HOUR)
         return delivery if delivery["sent_at"] >= self.now - kept else None
 
-    def _delete(self, pick: int, live_lease: bool) -> Any:
+    def _delete(self, pick: int, live_lease: bool, unheld: bool) -> Any:
         if held := self._pick(pick):
-            return Delete(held["queue"], held["id"], held["lease"], self.now, live_lease)
+            return Delete(held["queue"], held["id"], held["lease"], self.now, live_lease, unheld)
         return None
 
     def _extend(self, pick: int, lease: int, uncounted: bool) -> Any:
@@ -264,10 +265,11 @@ class Histories(RuleBasedStateMachine):
     def _amend(self, account: str, command: r.Command) -> Amend:
         return Amend(account, command, self.now)
 
-    def _resend(self, pick: int, slot: int) -> Any:
+    def _resend(self, pick: int, slot: int, body: bytes | None, unheld: bool) -> Any:
         if held := self._pick(pick):
             envelope = Envelope(f"m{self._new()}", group=held["envelope"].group)
-            return Resend(held["queue"], held["id"], held["lease"], self._queue(slot), envelope, self.now)
+            target = self._queue(slot)
+            return Resend(held["queue"], held["id"], held["lease"], target, envelope, self.now, body, unheld)
         return None
 
 

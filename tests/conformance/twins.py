@@ -159,6 +159,7 @@ class Twins:
         expected, answered = await self.memory.peeks(queue), await self.sqlite.peeks(queue)
         assert _by_label(answered, visible) == _by_label(expected, visible)
         for twin, peeks in ((self.memory, expected), (self.sqlite, answered)):
+            await _compare_looks(twin.store, queue, peeks)
             states = [state_of(peek.state, now) for peek in peeks]
             counts = (await twin.store.counts([queue], now)).get(queue, Counts())
             assert counts == Counts(*(states.count(state) for state in (State.READY, State.LEASED, State.DELAYED)))
@@ -176,6 +177,17 @@ class Twins:
         finally:
             self._loop.close()
             shutil.rmtree(self._directory)
+
+
+async def _compare_looks(store: Store, queue: QueueId, peeks: list[Peek]) -> None:
+    """All ways to look at messages show the same."""
+    assert list(await store.browse(queue, None, 10_000, newest_first=True)) == peeks[::-1]
+    ids = [peek.state.id for peek in peeks]
+    assert list(await store.peek(queue, ids)) == peeks
+    if middle := ids[len(ids) // 2 :][:1]:
+        place = len(ids) // 2
+        assert list(await store.browse(queue, middle[0], 2)) == peeks[place + 1 : place + 3]
+        assert list(await store.browse(queue, middle[0], 2, newest_first=True)) == peeks[:place][::-1][:2]
 
 
 async def _all_found(store: Store, account: str, search: JobSearch, now: Instant) -> list[Job]:
