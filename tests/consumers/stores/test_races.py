@@ -1,6 +1,7 @@
 """Who races for a record, who comes too late, and what a job does when its store fails in the middle."""
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
 import uuid
@@ -14,6 +15,7 @@ import encola
 from encola.consumers.jobstore import JobStore, JobStoreError
 from encola.consumers.stores.dynamodb import DynamoDbJobStore
 from encola.consumers.stores.memory import MemoryJobStore
+from encola.consumers.stores.sqlite import SqliteJobStore
 from encola.engine import records
 
 from ...process import clean_environment
@@ -64,6 +66,21 @@ def test_of_two_processes_that_race_for_a_key_one_runs(place: tuple[str, str]) -
     won = [process.communicate(timeout=SECONDS_MAX * 2)[0].splitlines() for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     assert sorted(won[0] + won[1]) == sorted(f"{key} 1" for key in keys)
+
+
+async def test_a_new_file_that_another_worker_makes_at_this_moment_is_waited_for(tmp_path: Path) -> None:
+    """SQLite does not wait where the mode of a file changes: the second worker heard that it is locked, and ended."""
+    other = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("CREATE TABLE other (number INTEGER)")
+    store = SqliteJobStore(tmp_path / "jobs.db")
+    opening = asyncio.create_task(store.open())
+    await asyncio.wait([opening], timeout=0.2)
+    assert not opening.done()
+    other.execute("COMMIT")
+    await asyncio.wait_for(opening, SECONDS_MAX)
+    await store.close()
+    other.close()
 
 
 async def test_a_heartbeat_with_an_old_fence_renews_nothing(store: JobStore) -> None:

@@ -20,6 +20,8 @@ Result = TypeVar("Result")
 BUSY_SECONDS_MAX = 30.0
 """How long a process waits for another one's transaction."""
 
+BUSY_LOOK_SECONDS = 0.01
+
 _SQL = sql.statements("?")
 _LOAD = f"SELECT doc FROM {sql.TABLE} WHERE key = ?"  # noqa: S608 - a name of ours
 
@@ -72,7 +74,7 @@ class SqliteJobStore:
         self._connection = sqlite3.connect(
             self._path, timeout=BUSY_SECONDS_MAX, isolation_level=None, check_same_thread=False
         )
-        self._connection.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(self._connection)
         self._connection.execute("PRAGMA synchronous = FULL")
         with self._transaction():
             for statement in sql.ddl("BLOB", "TEXT"):
@@ -133,3 +135,17 @@ class SqliteJobStore:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except sqlite3.Error as error:
             raise JobStoreError(f"the store of records in {self._path}: {error}") from error
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Has the file keep a log. Nobody is waited for by SQLite here, so those who open a new file together try again."""
+    deadline = time.monotonic() + BUSY_SECONDS_MAX
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(BUSY_LOOK_SECONDS)
+        else:
+            return
