@@ -74,7 +74,7 @@ def _row(worker: dict[str, Any], now: int) -> tuple[Any, ...]:
     if worker["stop_asked"] and state == "running":
         state = "asked to stop"
     running = worker["running"]
-    runs = [f"{one.get('key') or one['task']} for {_span(now - one['since'])}" for one in running[:SHOWN_JOBS]]
+    runs = [f"{one['key'] or one['task']} for {_span(now - one['since'])}" for one in running[:SHOWN_JOBS]]
     more = worker["busy"] - len(runs)
     return (
         shortened(worker["id"], 200),

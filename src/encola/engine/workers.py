@@ -52,7 +52,7 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     busy: Count = 0
 
 
-class RunningJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RunningJob(msgspec.Struct, frozen=True, kw_only=True):
     """One function that runs. ``key`` is that of its record, if it has one; a batch is named by its first message."""
 
     task: Name

@@ -62,14 +62,8 @@ def caller(clock: TestClock) -> Caller:
 
 def report(clock: TestClock, worker: str = "host/1", **changed: Any) -> dict[str, Any]:
     now = clock.now()
-    running = {
-        "task": "mail",
-        "queue": "mails",
-        "message": "m",
-        "since": now - 3_000,
-        "attempt": 2,
-        "key": "shop/mail/1",
-    }
+    running = {"task": "mail", "queue": "mails", "message": "m", "since": now - 3_000, "attempt": 2}
+    running |= {"key": "shop/mail/1", "messages": 1}
     return {
         "id": worker, "at": now, "state": "running", "started_at": now - 60_000, "name": "till", "host": "host",
         "pid": 7, "app": "shop", "encola": "0.1.0", "python": "3.11.2", "slots": 32, "busy": 1,
