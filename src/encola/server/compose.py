@@ -8,11 +8,16 @@ from urllib.parse import urlsplit
 from encola import __version__
 from encola.broker.broker import Broker
 from encola.broker.clock import Clock
+from encola.dashboard.app import Dashboard
+from encola.dashboard.house import House
+from encola.dashboard.visitors import Visitors
+from encola.engine.history import History
 from encola.engine.store import Store, StoreFailedError
 from encola.mappings.event import Words
 from encola.mappings.functions import Functions
 from encola.mappings.manager import Mappings
 from encola.mappings.model import MappingError
+from encola.metrics.sampler import Sampler
 from encola.protocols.aws.identity import Authenticator
 from encola.protocols.http.listener import HttpListener, server_ssl_context
 from encola.protocols.jobs.endpoint import JobsEndpoint
@@ -28,8 +33,10 @@ from encola.server.front import Front
 from encola.server.health import Health
 from encola.server.logs import access_hook
 from encola.server.loopback import is_loopback
+from encola.stores.history_memory import MemoryHistory
 from encola.stores.memory import MemoryStore
 from encola.stores.sqlite import SqliteStore
+from encola.stores.sqlite.history import SqliteHistory
 
 LAST_ANSWERS_SECONDS = 1.0  # for requests that still run when the functions have used up the grace period
 
@@ -69,6 +76,14 @@ class Server:
         )
         lambda_api = LambdaEndpoint(self.mappings, Authenticator(config.credentials, service="lambda"))
         self._health = Health(self._store, self._facts)
+        self.sampler = Sampler(
+            self._broker,
+            self._store,
+            _history(config),
+            connections=lambda: self._listener.connections,
+            consumers=self._broker.workers.by_queue,
+        )
+        self._dashboard = self._pages(config)
         front = Front(
             self._sqs.handle,
             self._health.answer,
@@ -77,6 +92,8 @@ class Server:
             lambda_api=lambda_api.handle,
             jobs=JobsEndpoint(self._broker.records, authenticator).handle,
             workers=WorkersEndpoint(self._broker.workers, authenticator).handle,
+            pages=self._dashboard.handle if self._dashboard else None,
+            base_path=config.dashboard.base_path,
         )
         self._listener = HttpListener(front.handle, config.limits, access=access_hook(config.log))
 
@@ -89,9 +106,13 @@ class Server:
             try:
                 await declare(self._sqs.desk, self.config.queues)
                 await self._open_mappings()
+                await self.sampler.open()
+                if self._dashboard is not None:
+                    await self._dashboard.open()
                 await self._listener.start(self.config.server.host, self.config.server.port, tls)
             except BaseException:
                 await self.mappings.stop(0)
+                await self.sampler.close()
                 await self._broker.close()
                 raise
         except BaseException:
@@ -110,12 +131,24 @@ class Server:
         self._health.stopping = True
         await self.mappings.stop_receiving()
         self._broker.stop_waiting()
+        if self._dashboard is not None:
+            await self._dashboard.stop()
         grace = self.config.server.grace_seconds
         until = time.monotonic() + grace
         await self.mappings.stop(grace)  # first: a function that runs may have something to send to this server
         await self._listener.stop(max(until - time.monotonic(), min(grace, LAST_ANSWERS_SECONDS)))
+        await self.sampler.close()
         await self._broker.close()
         await self._store.close()
+
+    def _pages(self, config: Config) -> Dashboard | None:
+        if not config.dashboard.enabled:
+            return None
+        visitors = Visitors(config.dashboard, config.credentials)
+        house = House(
+            config.dashboard, self._broker, self._sqs.desk, self.sampler, self.mappings, visitors, self._facts
+        )
+        return Dashboard(house, config.server.public_url)
 
     async def _open_mappings(self) -> None:
         try:
@@ -139,6 +172,10 @@ def _store(config: Config, on_failure: Callable[[StoreFailedError], None], on_fu
     if config.store.kind == "memory":
         return MemoryStore()
     return SqliteStore(config.store.data, on_failure=on_failure, on_full=on_full)
+
+
+def _history(config: Config) -> History:
+    return MemoryHistory() if config.store.kind == "memory" else SqliteHistory(config.store.data)
 
 
 def _tls(config: Config) -> ssl.SSLContext | None:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from encola.dashboard.config import DashboardConfig
 from encola.mappings.declared import DeclaredMapping
 from encola.mappings.functions import DeclaredFunction, is_url
 from encola.protocols.aws.credentials import Credential
@@ -29,7 +30,7 @@ from encola.protocols.workers.endpoint import ACTIONS as WORKER_ACTIONS
 
 PREFIX = "ENCOLA_"
 LISTS = ("credentials", "queues", "functions", "mappings")
-LIST_FIELDS = (("push", "url_prefixes"),)
+LIST_FIELDS = (("push", "url_prefixes"), ("dashboard", "proxy_peers"), ("dashboard", "proxy_operators"))
 OF_COMMANDS = ("config", "endpoint")  # ENCOLA_CONFIG and ENCOLA_ENDPOINT stand for flags of the command line
 ACTIONS = (*OPERATIONS, PEEK.name, *JOB_ACTIONS, *LAMBDA_ACTIONS, *WORKER_ACTIONS)
 
@@ -98,6 +99,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     limits: HttpLimits = HttpLimits()
     push: PushConfig = PushConfig()
     development: DevelopmentConfig = DevelopmentConfig()
+    dashboard: DashboardConfig = DashboardConfig()
     credentials: tuple[Credential, ...] = ()
     queues: tuple[DeclaredQueue, ...] = ()
     functions: tuple[DeclaredFunction, ...] = ()

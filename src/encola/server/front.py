@@ -10,6 +10,8 @@ from collections.abc import Coroutine
 from typing import Any
 from urllib.parse import urlsplit
 
+from encola.dashboard.app import is_ours
+from encola.dashboard.links import UI
 from encola.protocols.http.message import Handler, Request, Response
 from encola.protocols.jobs.endpoint import PREFIX as JOBS
 from encola.protocols.lambda_api.endpoint import PREFIX as LAMBDA_PREFIX
@@ -47,11 +49,16 @@ class Front:
         lambda_api: Handler | None = None,
         jobs: Handler | None = None,
         workers: Handler | None = None,
+        pages: Handler | None = None,
+        base_path: str = "",
     ) -> None:
         self._sqs = sqs
         self._health = health
         self._lambda = lambda_api or sqs
         self._ours = {JOBS: jobs or sqs, WORKERS: workers or sqs}
+        self._pages = pages
+        self._base_path = base_path
+        self._below = (f"{UI}/", f"{base_path}{UI}/") if pages is not None else ()
         self._trusting = trusting
         self._public_host = public_host
         self._hosts: dict[str, bool] = {}
@@ -65,16 +72,27 @@ class Front:
             headers = request.headers
             if not self._is_ours(headers.get("host", "localhost")):
                 return _refuse(FOREIGN_NAME)
-            if ("origin" in headers or "sec-fetch-site" in headers) and self._of_foreign_page(headers):
+            marked = "origin" in headers or "sec-fetch-site" in headers
+            if marked and self._of_foreign_page(headers) and not self._shows(request):
                 return _refuse(FOREIGN_PAGE)
-        if request.method in _READS and request.target.partition("?")[0] in PATHS:
-            return self._health(request)
+        if request.method in _READS:
+            if request.target.partition("?")[0] in PATHS:
+                return self._health(request)
+            if self._shows(request):
+                return self._pages(request)  # type: ignore[misc]  # there are pages, if one is shown
+        elif self._below and request.target.startswith(self._below):
+            return self._pages(request)  # type: ignore[misc]
         if request.target.startswith(LAMBDA_PREFIX):
             return self._lambda(request)
         target = request.headers.get("x-amz-target", "")
         if target.startswith(OURS):
             return self._ours.get(f"{target.partition('.')[0]}.", self._sqs)(request)
         return self._sqs(request)
+
+    def _shows(self, request: Request) -> bool:
+        """Does it ask for a page to look at? A link to one may be anywhere: it changes nothing, and nobody can read it
+        but who follows it."""
+        return self._pages is not None and request.method in _READS and is_ours(request, self._base_path)
 
     def _of_foreign_page(self, headers: dict[str, str]) -> bool:
         origin = headers.get("origin")

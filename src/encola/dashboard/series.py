@@ -1,0 +1,87 @@
+"""The series of a page's charts: points of the history, as columns of numbers."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from encola.dashboard.fields import Fields
+from encola.engine.message import Duration
+from encola.engine.metrics import Gauge, Point
+from encola.engine.queue import DAY, HOUR, MINUTE, SECOND
+from encola.metrics.sampler import Sampler
+
+
+class Range(msgspec.Struct, frozen=True):
+    """How far back a chart looks, and how long each of its intervals is."""
+
+    name: str
+    span: Duration
+    step: Duration
+
+
+RANGES = (
+    Range("15 min", 15 * MINUTE, 1 * SECOND),
+    Range("3 h", 3 * HOUR, 1 * MINUTE),
+    Range("24 h", DAY, 5 * MINUTE),
+    Range("30 d", 30 * DAY, HOUR),
+)
+
+LIVE_POINTS = 5
+"""An open page is sent so many of the last points: the newest grow, and one beat may be late."""
+
+
+class Series(msgspec.Struct):
+    """``x`` are the beginnings of intervals in seconds since 1970; ``values`` has a column of the same length for each
+    name, with None where nothing is known. ``step`` and ``span`` are in seconds."""
+
+    x: list[int]
+    step: int
+    span: int
+    values: dict[str, list[float | None]]
+
+
+Column = Callable[[Point, float], float | None]
+"""A number from a point and the seconds of its interval."""
+
+
+def _average(gauge: Gauge, point: Point) -> float | None:
+    return gauge.total / point.samples if point.samples else None
+
+
+COLUMNS: Mapping[str, Column] = {
+    "visible": lambda point, _: _average(point.visible, point),
+    "in_flight": lambda point, _: _average(point.not_visible, point),
+    "delayed": lambda point, _: _average(point.delayed, point),
+    "age": lambda point, _: point.age.high,
+    "age_new": lambda point, _: point.age_new.high,
+    "age_retrying": lambda point, _: point.age_retrying.high,
+    "arrivals": lambda point, seconds: point.sent / seconds,
+    "services": lambda point, seconds: point.deleted / seconds,
+    "dead": lambda point, _: point.dead_lettered,
+    "busy": lambda point, _: _average(point.busy, point),
+    "idle": lambda point, _: _average(point.idle, point),
+    "parked": lambda point, _: _average(point.parked, point),
+}
+
+
+def range_of(query: Fields) -> Range:
+    """The range that the address names; the first if it names none."""
+    wanted = query.text("range")
+    return next((one for one in RANGES if one.name == wanted), RANGES[0])
+
+
+async def queue_series(sampler: Sampler, queue: int, span: Range, now: int, *, live: bool) -> Series:
+    """All points of a range; only the last few for a page that has the others."""
+    length = LIVE_POINTS * span.step if live else span.span
+    points: Sequence[Point] = await sampler.series(queue, now - length, now + 1, span.step)
+    seconds = span.step / SECOND
+    return Series(
+        x=[point.at // SECOND for point in points],
+        step=span.step // SECOND,
+        span=span.span // SECOND,
+        values={name: [_rounded(column(point, seconds)) for point in points] for name, column in COLUMNS.items()},
+    )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)

@@ -1,0 +1,18 @@
+"""All pages and acts, as a table: path below ``/ui``, who shows it, who acts, and after how many beats an open page is
+looked at anew (0: never)."""
+
+from encola.dashboard.routes import Route
+from encola.dashboard.views import audit, configuration, overview, queue, send
+
+ROUTES = (
+    Route("", overview.page, beats=2),
+    Route("queues-new", configuration.new, configuration.create),
+    Route("queues/{queue}", queue.page, beats=1),
+    Route("queues/{queue}/pause", act=queue.pause),
+    Route("queues/{queue}/resume", act=queue.resume),
+    Route("queues/{queue}/confirm/{act}", queue.confirm, queue.destroy),
+    Route("queues/{queue}/configuration", configuration.page, configuration.change),
+    Route("queues/{queue}/send", send.page, send.act),
+    Route("works/{work}/cancel", act=queue.cancel_work),
+    Route("audit", audit.page, beats=2),
+)
