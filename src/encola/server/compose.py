@@ -19,6 +19,8 @@ from encola.mappings.manager import Mappings
 from encola.mappings.model import MappingError
 from encola.metrics.sampler import Sampler
 from encola.protocols.aws.identity import Authenticator
+from encola.protocols.cloudwatch.endpoint import SERVICE as MONITORING
+from encola.protocols.cloudwatch.endpoint import CloudWatchEndpoint
 from encola.protocols.http.listener import HttpListener, server_ssl_context
 from encola.protocols.jobs.endpoint import JobsEndpoint
 from encola.protocols.lambda_api.endpoint import LambdaEndpoint
@@ -92,6 +94,9 @@ class Server:
             lambda_api=lambda_api.handle,
             jobs=JobsEndpoint(self._broker.records, authenticator).handle,
             workers=WorkersEndpoint(self._broker.workers, authenticator).handle,
+            cloudwatch=CloudWatchEndpoint(
+                self._broker, self.sampler, Authenticator(config.credentials, service=MONITORING)
+            ).handle,
             pages=self._dashboard.handle if self._dashboard else None,
             base_path=config.dashboard.base_path,
         )

@@ -21,6 +21,7 @@ from encola.dashboard.config import DashboardConfig
 from encola.mappings.declared import DeclaredMapping
 from encola.mappings.functions import DeclaredFunction, is_url
 from encola.protocols.aws.credentials import Credential
+from encola.protocols.cloudwatch.endpoint import ACTIONS as CLOUDWATCH_ACTIONS
 from encola.protocols.http.limits import HttpLimits
 from encola.protocols.jobs.endpoint import ACTIONS as JOB_ACTIONS
 from encola.protocols.lambda_api.endpoint import ACTIONS as LAMBDA_ACTIONS
@@ -32,7 +33,7 @@ PREFIX = "ENCOLA_"
 LISTS = ("credentials", "queues", "functions", "mappings")
 LIST_FIELDS = (("push", "url_prefixes"), ("dashboard", "proxy_peers"), ("dashboard", "proxy_operators"))
 OF_COMMANDS = ("config", "endpoint")  # ENCOLA_CONFIG and ENCOLA_ENDPOINT stand for flags of the command line
-ACTIONS = (*OPERATIONS, PEEK.name, *JOB_ACTIONS, *LAMBDA_ACTIONS, *WORKER_ACTIONS)
+ACTIONS = (*OPERATIONS, PEEK.name, *JOB_ACTIONS, *LAMBDA_ACTIONS, *WORKER_ACTIONS, *CLOUDWATCH_ACTIONS)
 
 _ORCHESTRATED = re.compile(r"\w+_SERVICE_(HOST|PORT\w*)=.*|\w+_PORT(_\d+_\w+)?=(tcp|udp|sctp)://.*|\w+_PORT_\d+_\w+=.*")
 """What Kubernetes sets in every container for a service that is called encola, or encola-something."""

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from encola.dashboard.app import is_ours
 from encola.dashboard.links import UI
+from encola.protocols.cloudwatch.endpoint import TARGET_PREFIX as CLOUDWATCH
+from encola.protocols.cloudwatch.endpoint import is_ours as is_for_cloudwatch
 from encola.protocols.http.message import Handler, Request, Response
 from encola.protocols.jobs.endpoint import PREFIX as JOBS
 from encola.protocols.lambda_api.endpoint import PREFIX as LAMBDA_PREFIX
@@ -20,8 +22,9 @@ from encola.server.health import PATHS
 from encola.server.loopback import is_address, is_loopback
 
 HOSTS_MAX = 1000  # that are remembered
+SQS = "AmazonSQS."
+"""Begins the targets of nearly all requests: one look, and none of what follows is in their way."""
 OURS = "Encola"
-"""Begins the targets that are not those of SQS: one look keeps all of these off its way."""
 
 _PLAIN = (("Content-Type", "text/plain; charset=utf-8"),)
 FOREIGN_PAGE = Response(
@@ -49,12 +52,14 @@ class Front:
         lambda_api: Handler | None = None,
         jobs: Handler | None = None,
         workers: Handler | None = None,
+        cloudwatch: Handler | None = None,
         pages: Handler | None = None,
         base_path: str = "",
     ) -> None:
         self._sqs = sqs
         self._health = health
         self._lambda = lambda_api or sqs
+        self._cloudwatch = cloudwatch or sqs
         self._ours = {JOBS: jobs or sqs, WORKERS: workers or sqs}
         self._pages = pages
         self._base_path = base_path
@@ -85,8 +90,12 @@ class Front:
         if request.target.startswith(LAMBDA_PREFIX):
             return self._lambda(request)
         target = request.headers.get("x-amz-target", "")
+        if target.startswith(SQS):
+            return self._sqs(request)
         if target.startswith(OURS):
             return self._ours.get(f"{target.partition('.')[0]}.", self._sqs)(request)
+        if target.startswith(CLOUDWATCH) or (not target and is_for_cloudwatch(request)):
+            return self._cloudwatch(request)
         return self._sqs(request)
 
     def _shows(self, request: Request) -> bool:

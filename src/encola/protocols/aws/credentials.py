@@ -2,7 +2,7 @@
 
 A credential belongs to a 12-digit account and can be limited to actions and to queues by patterns. The patterns are
 shell-style (``*``, ``?``, ``[abc]``); actions compare without regard to case and with or without their service
-(``sqs:``, ``lambda:``).
+(``sqs:``, ``lambda:``, ``cloudwatch:``).
 """
 
 import base64
@@ -102,7 +102,7 @@ def _any_action(patterns: Sequence[str], action: str) -> bool:
 
 
 def _bare(action: str) -> str:
-    return action.lower().removeprefix("sqs:").removeprefix("lambda:")
+    return action.lower().removeprefix("sqs:").removeprefix("lambda:").removeprefix("cloudwatch:")
 
 
 def identity_of(credential: Credential, region: str) -> Identity:

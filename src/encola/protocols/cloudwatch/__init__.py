@@ -1,0 +1,1 @@
+"""The part of Amazon CloudWatch's API that reads metrics: GetMetricData, GetMetricStatistics, ListMetrics."""
