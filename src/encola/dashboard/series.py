@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from encola.dashboard.fields import Fields
-from encola.engine.message import Duration
+from encola.engine.message import Duration, QueueId
 from encola.engine.metrics import Gauge, Point
 from encola.engine.queue import DAY, HOUR, MINUTE, SECOND
 from encola.metrics.sampler import Sampler
@@ -70,7 +70,7 @@ def range_of(query: Fields) -> Range:
     return next((one for one in RANGES if one.name == wanted), RANGES[0])
 
 
-async def queue_series(sampler: Sampler, queue: int, span: Range, now: int, *, live: bool) -> Series:
+async def queue_series(sampler: Sampler, queue: QueueId, span: Range, now: int, *, live: bool) -> Series:
     """All points of a range; only the last few for a page that has the others."""
     length = LIVE_POINTS * span.step if live else span.span
     points: Sequence[Point] = await sampler.series(queue, now - length, now + 1, span.step)

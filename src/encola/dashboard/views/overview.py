@@ -8,6 +8,7 @@ import msgspec
 from encola.dashboard.page import Page, Visit
 from encola.dashboard.paging import Paging
 from encola.dashboard.standing import Standing, dead_letter_queues, standing_of
+from encola.engine.message import QueueId
 from encola.engine.queue import Queue
 
 PAGE_ROWS = 50
@@ -64,8 +65,8 @@ async def page(visit: Visit) -> Page:
     found = sorted((one for one in seen if search in one.name.lower()), key=lambda one: (KEYS[sort](one), one.name))
     paging = Paging.of(len(found), visit.query.number("page", 1, 1, 1_000_000), PAGE_ROWS)
     shown = found[paging.first : paging.first + PAGE_ROWS]
-    sparks = await visit.house.sampler.sparklines([one.id for one in shown], SPARKLINE_MINUTES)
-    rows = [Row(one, list(sparks.get(one.id, ()))) for one in shown]
+    sparks = await visit.house.sampler.sparklines([QueueId(one.id) for one in shown], SPARKLINE_MINUTES)
+    rows = [Row(one, list(sparks.get(QueueId(one.id), ()))) for one in shown]
     twin = Overview(_totals(seen), rows, paging, visit.query.text("search"), sort)
     return Page("overview.html", "Queues", twin, {"may_create": visit.may("CreateQueue")})
 
