@@ -73,8 +73,8 @@ class Gauge(msgspec.Struct, array_like=True):
 class Point(msgspec.Struct, array_like=True):
     """A queue in the interval that begins at ``at``: what happened, and the levels that were sampled in it.
 
-    Ages are in whole seconds. Consumers are those that report themselves; ``parked`` are receives that wait for a message.
-    A level of which there are ``samples`` has the average ``total / samples``.
+    Ages are in whole seconds. Consumers are those that report themselves; ``parked`` are receives that wait for a
+    message. A level of which there are ``samples`` has the average ``total / samples``.
     """
 
     at: Instant
@@ -117,7 +117,7 @@ class Vitals(msgspec.Struct):
 
     ``commit_buckets[i]`` counts the commits that took up to ``COMMIT_BUCKETS[i]`` seconds and more than the one before;
     the last counts all that took longer. ``group_buckets`` likewise counts commits by the calls that they held.
-    ``commit_seconds_max`` is of the commits since this was last asked for. ``bytes`` are those on the disk.
+    ``commit_seconds_max`` is of the commits since they were last taken. ``bytes`` are those on the disk.
     """
 
     commits: int = 0
@@ -127,6 +127,13 @@ class Vitals(msgspec.Struct):
     commit_buckets: list[int] = msgspec.field(default_factory=lambda: [0] * (len(COMMIT_BUCKETS) + 1))
     group_buckets: list[int] = msgspec.field(default_factory=lambda: [0] * (len(GROUP_BUCKETS) + 1))
     bytes: int = 0
+
+    def take(self) -> "Vitals":
+        """As they are now. The longest commit is forgotten: it is that of the time until the next call."""
+        buckets = self.commit_buckets.copy(), self.group_buckets.copy()
+        taken = msgspec.structs.replace(self, commit_buckets=buckets[0], group_buckets=buckets[1])
+        self.commit_seconds_max = 0.0
+        return taken
 
 
 LEVELS = ("visible", "not_visible", "delayed", "age", "age_new", "age_retrying", "busy", "idle", "parked")

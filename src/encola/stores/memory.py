@@ -407,7 +407,7 @@ class MemoryStore:
         }
 
     def vitals(self) -> Vitals:
-        return self._vitals
+        return self._vitals.take()
 
     async def leased_by_group(self, queue: QueueId, now: Instant) -> Mapping[str, int]:
         leased: dict[str, int] = {}

@@ -78,21 +78,11 @@ class GroupCommit:
         self._closed = False
         self._idle = asyncio.Event()
         self._idle.set()
-        self._vitals = Vitals()  # written by the thread
+        self.vitals = Vitals()  # written by the thread
         self._checkpointer = Checkpointer(connection, checkpoints, self._checkpoint_failed)
         self._commits: queue.SimpleQueue[list[_Call] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._commit_forever, name="encola-commit", daemon=True)
         self._thread.start()
-
-    def take_vitals(self) -> Vitals:
-        """What was committed since the store was opened. The longest time is forgotten: the next begins anew."""
-        vitals = msgspec.structs.replace(
-            self._vitals,
-            commit_buckets=self._vitals.commit_buckets.copy(),
-            group_buckets=self._vitals.group_buckets.copy(),
-        )
-        self._vitals.commit_seconds_max = 0.0
-        return vitals
 
     def submit(self, work: Callable[[Any], Any], argument: Any) -> "asyncio.Future[Any]":
         """Runs ``work(argument)`` in the next transaction. The future raises StoreError if it was not committed."""
@@ -245,7 +235,7 @@ class GroupCommit:
                 self._loop.call_soon_threadsafe(self._after_commit, calls, error)
 
     def _measure(self, calls: int, seconds: float) -> None:
-        vitals = self._vitals
+        vitals = self.vitals
         vitals.commits += 1
         vitals.calls += calls
         vitals.commit_seconds += seconds

@@ -155,7 +155,7 @@ class SqliteStore:
         return found
 
     def vitals(self) -> Vitals:
-        vitals = self._group.take_vitals()
+        vitals = self._group.vitals.take()
         vitals.bytes = bytes_of(self._directory / FILE_NAME)
         return vitals
 
