@@ -217,11 +217,18 @@ class Broker:
         """Deletes a queue and all it holds; its parked receives end. Raises QueueGoneError."""
         async with self._administration:
             current = self._current(queue)
-            await self._store.apply([Drop(current.id)])
-            self._queues.remove(current, self._clock.now())
-        self._purged_at.pop(current.id, None)
-        self._receiving.forget(current.id)
-        self.tallies.forget(current.id)
+            try:
+                await self._store.apply([Drop(current.id)])
+            except asyncio.CancelledError:  # as in _declare
+                self._forget(current)
+                raise
+            self._forget(current)
+
+    def _forget(self, queue: Queue) -> None:
+        self._queues.remove(queue, self._clock.now())
+        self._purged_at.pop(queue.id, None)
+        self._receiving.forget(queue.id)
+        self.tallies.forget(queue.id)
         self._chores.soon()
 
     async def purge(self, queue: Queue) -> None:

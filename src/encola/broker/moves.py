@@ -190,17 +190,20 @@ class Moves:
         now = self._clock.now()
         changes: list[Change] = []
         moved = 0
+        after = msgspec.structs.replace(task)
         for delivery in deliveries:
             target, failure = _target_of(task, delivery, registry)
             if target is None:
-                task.status, task.failure = FAILED, failure
+                after.status, after.failure = FAILED, failure
                 changes.append(_give_back(source, delivery, now))
                 continue
             changes.append(self._resend(source, delivery, target, now))
             moved += 1
-        after = msgspec.structs.replace(task, moved=task.moved + moved)
+        after.moved += moved
         await self._store.apply([*changes, _note(after)])
         task.moved = after.moved
+        if after.status == FAILED:  # told when what could not be moved is back, and not before
+            task.status, task.failure = after.status, after.failure
         return moved
 
     def _resend(self, source: Queue, delivery: Delivery, target: Queue, now: Instant) -> Resend:

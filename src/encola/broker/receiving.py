@@ -148,17 +148,22 @@ class Receiving:
                     return ()
                 if deliveries or self.waiters.closed:
                     return deliveries
+                self._current(queue)  # if it was dropped before this receive had its place, nobody would wake it
                 await self._sleep(waiter.queue, waiter.woken, deadline)
-                if self._registry.by_id(queue.id) is None:
-                    raise QueueGoneError(str(queue.address))
+                queue = self._current(queue)
                 if not wanted() or (self._clock.now() >= deadline and not waiter.woken.done()):
                     return ()
-                queue = self._registry.by_id(queue.id) or queue
                 self.waiters.again(waiter)
         finally:
             self.waiters.leave(waiter)
             if deliveries:
                 self.waiters.wake(queue.id, WOKEN_BY_SUCCESS)
+
+    def _current(self, queue: Queue) -> Queue:
+        current = self._registry.by_id(queue.id)
+        if current is None:
+            raise QueueGoneError(str(queue.address))
+        return current
 
     async def _sleep(self, queue: QueueId, woken: "asyncio.Future[None]", deadline: Instant) -> None:
         """Until woken, or the deadline. Who waits at a paused queue is woken by its end, and not by what is ready."""
