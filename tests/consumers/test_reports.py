@@ -335,6 +335,23 @@ async def test_a_worker_that_is_asked_to_stop_ends_its_job_and_returns(
     assert office.workers() == []
 
 
+async def test_that_a_worker_stops_is_told_at_once(app: encola.App, queue: str, office: Office) -> None:
+    go_on = asyncio.Event()
+
+    @app.task(queue=queue)
+    async def wait() -> None:
+        await go_on.wait()
+
+    async with working(app, grace=30, report_seconds=NEVER) as worker:
+        await office.seen(lambda one: one["state"] == "running", "the worker")
+        await asyncio.to_thread(wait.send)
+        await until(lambda: worker.slots.busy == 1, "the job")
+        worker.stop()
+        seen = await office.seen(lambda one: one["state"] == "stopping", "a worker that stops")
+        assert [one["task"] for one in seen["running"]] == ["wait"]
+        go_on.set()
+
+
 async def test_a_report_costs_an_idle_worker_less_than_some_empty_polls(app: encola.App, queue: str) -> None:
     """Both in this process, in turns: the processor's time of a report, and of a receive that finds nothing."""
 
