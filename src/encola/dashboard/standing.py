@@ -32,6 +32,11 @@ class Standing(msgspec.Struct):
     dead_letters: int
     is_dead_letter_queue: bool
 
+    @property
+    def stuck(self) -> bool:
+        """Something waits, and will for ever; on a dead-letter queue that is as it should be."""
+        return bool(self.visible) and self.drain_seconds is None and not self.is_dead_letter_queue
+
 
 NOTHING = Snapshot()
 

@@ -2,7 +2,7 @@
 looked at anew (0: never)."""
 
 from encola.dashboard.routes import Route
-from encola.dashboard.views import audit, configuration, overview, queue, send
+from encola.dashboard.views import audit, configuration, overview, queue, send, server
 
 ROUTES = (
     Route("", overview.page, beats=2),
@@ -14,5 +14,6 @@ ROUTES = (
     Route("queues/{queue}/configuration", configuration.page, configuration.change),
     Route("queues/{queue}/send", send.page, send.act),
     Route("works/{work}/cancel", act=queue.cancel_work),
+    Route("server", server.page, beats=1),
     Route("audit", audit.page, beats=2),
 )

@@ -13,6 +13,19 @@ const Charts = (() => {
     bytes: (v) => (v == null ? "" : v >= 1048576 ? +(v / 1048576).toFixed(1) + " MB" : v >= 1024 ? +(v / 1024).toFixed(1) + " kB" : v + " B"),
   };
 
+  const two = (number) => String(number).padStart(2, "0");
+
+  // Times of day; days where the chart is longer than one.
+  function times(_, splits) {
+    const near = splits.length > 1 && splits[1] - splits[0] < 60;
+    return splits.map((seconds) => {
+      const at = new Date(seconds * 1000);
+      const clock = `${two(at.getHours())}:${two(at.getMinutes())}`;
+      if (series.span > 86400) return `${at.getDate()}.${at.getMonth() + 1}. ${clock === "00:00" ? "" : clock}`;
+      return near ? `${clock}:${two(at.getSeconds())}` : clock;
+    });
+  }
+
   function data(names) {
     return [series.x, ...names.map((name) => series.values[name])];
   }
@@ -28,9 +41,9 @@ const Charts = (() => {
       cursor: { sync: { key: "encola" }, points: { size: 6 } },
       legend: { live: true },
       scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
-      axes: [{ ...axis, space: 70 }, { ...axis, size: 56, values: (_, splits) => splits.map(unit) }],
+      axes: [{ ...axis, space: 80, values: times }, { ...axis, size: 56, values: (_, splits) => splits.map(unit) }],
       series: [
-        { value: "{HH}:{mm}:{ss}" },
+        { label: "time", value: "{HH}:{mm}:{ss}" },
         ...lines.map(([, label], index) => ({
           label,
           stroke: colours[index],
