@@ -6,6 +6,7 @@ whose parts are all below ``member`` is a list.
 Source: Amazon CloudWatch API reference, "Making API requests"; Smithy, "AWS query protocol"; API version 2010-08-01.
 """
 
+import functools
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +21,7 @@ from encola.protocols.sqs.validate import NOT_XML
 NAMESPACE = "http://monitoring.amazonaws.com/doc/2010-08-01/"
 FIELDS_MAX = 20_000  # 500 queries have ten fields each, and more with many dimensions
 DOTS_MAX = 12  # in the name of a field
+TIMES_MAX = 4096  # that are remembered as text: the series of an answer share them
 CONTENT_TYPE = ("Content-Type", "text/xml")
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,5}\Z")
@@ -138,6 +140,7 @@ def _write_times(value: Any, parts: list[str]) -> None:
         parts.append(_time(value))
 
 
+@functools.lru_cache(TIMES_MAX)
 def _time(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 

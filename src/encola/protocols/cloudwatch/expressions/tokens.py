@@ -55,6 +55,7 @@ def tokens_of(text: str) -> list[Token]:
     while place < end:
         match = _TOKEN.match(text, place)
         if match is None or match.lastgroup is None:
+            place += len(text[place:]) - len(text[place:].lstrip())
             raise ExpressionError(f"Unexpected character at position {place + 1}")
         kind, written = Kind(match.lastgroup), match[match.lastgroup]
         if written in ("AND", "OR"):
