@@ -10,7 +10,7 @@ import pytest
 
 import encola
 from encola.consumers.errors import NoRecordsError
-from encola.consumers.job import status_of
+from encola.consumers.states import status_of
 from encola.engine import records
 
 from .bench import until, working

@@ -13,6 +13,7 @@ import msgspec
 
 from encola.cli import client as sqs
 from encola.cli.peek import peeked
+from encola.consumers import letters
 
 if TYPE_CHECKING:
     from encola.engine.records import Job
@@ -22,8 +23,6 @@ HELD_SECONDS = 60
 
 BATCH = 10
 LOOKED_AT_MAX = 100_000
-ADDED = ("encola.reason", "encola.error")
-"""Attributes that the runtime or the server added on the way to the dead-letter queue."""
 
 Message = dict[str, Any]
 
@@ -111,25 +110,14 @@ def _dead_letter_queue(client: Any, url: str, queue: str) -> str:
 
 
 def is_of(message: Message, job: "Job") -> bool:
-    """Is it this job's? A message of a foreign producer names no job: then its id makes the job's (see ``runner``)."""
-    body = _body(message)
-    named = body.get("job") or f"{body.get('task')}/{message['MessageId']}"
-    return job.key.partition("/")[2] == named
-
-
-def _body(message: Message) -> dict[str, Any]:
-    try:
-        return msgspec.json.decode(message["Body"], type=dict[str, Any])
-    except msgspec.DecodeError:
-        return {}
+    """Is it this job's?"""
+    return letters.is_of(message["Body"], message["MessageId"], job.key)
 
 
 def again(message: Message, job: "Job", *, fifo: bool) -> dict[str, Any]:
     """The arguments of SendMessage that make it once more: as it was, under the same job."""
-    body = _body(message)
-    text = message["Body"] if body.get("job") else msgspec.json.encode({**body, "job": job.key.partition("/")[2]})
-    asked: dict[str, Any] = {"MessageBody": text if isinstance(text, str) else text.decode()}
-    attributes = {name: one for name, one in message.get("MessageAttributes", {}).items() if name not in ADDED}
+    asked: dict[str, Any] = {"MessageBody": letters.body_again(message["Body"], job.key)}
+    attributes = letters.kept(message.get("MessageAttributes", {}))
     if attributes:
         asked["MessageAttributes"] = attributes
     group = message.get("Attributes", {}).get("MessageGroupId")

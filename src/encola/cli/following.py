@@ -77,7 +77,7 @@ class Display:
 
     def update(self, job: "Job | None") -> None:
         """Shows how the job stands, if that is news."""
-        from encola.consumers.job import status_of
+        from encola.consumers.states import status_of
 
         status = status_of(job)
         share, note = (job.progress, shortened(job.note, NOTE_LENGTH)) if job else (0.0, "")

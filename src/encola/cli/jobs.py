@@ -19,7 +19,7 @@ app = typer.Typer(help="List jobs with their state; show, follow, cancel, retry 
 
 
 class State(StrEnum):
-    """What people call the states of records (see ``consumers.job``)."""
+    """What people call the states of records (see ``consumers.states``)."""
 
     RUNNING = "running"
     RETRYING = "retrying"
@@ -28,14 +28,6 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
-KEPT_AS: "dict[State, JobState]" = {
-    State.RUNNING: "running",
-    State.RETRYING: "failed",
-    State.COMPLETED: "completed",
-    State.DEAD: "dead",
-    State.CANCELLED: "cancelled",
-}
-CLAIMS_OF_CRON = "cron"
 PAGE = 200
 LOOK_SECONDS = 0.25
 
@@ -58,6 +50,8 @@ def list_(
     as_json: sqs.AsJson = False,
 ) -> None:
     """List jobs that have begun, the newest change first. Jobs that wait for their first attempt have no record."""
+    from encola.consumers.states import KEPT_AS
+
     prefix = f"{application}/" if application else ""
     states = tuple(KEPT_AS[one] for one in state or ())
 
@@ -78,21 +72,18 @@ async def _find(
 ) -> "list[Job]":
     """Page by page. What schedules claim for themselves is left out: those are no jobs of people."""
     from encola.consumers.jobstore import JobQuery
+    from encola.consumers.states import is_claim_of_cron
 
     found: list[Job] = []
     before: tuple[int, str] | None = None
     while len(found) < limit:
         query = JobQuery(prefix=prefix, task=task, queue=queue, states=states, before=before, limit=PAGE)
         page = await store.find(query)
-        found += [job for job in page if task is not None or not _is_claim_of_cron(job)]
+        found += [job for job in page if task is not None or not is_claim_of_cron(job)]
         if len(page) < PAGE:
             break
         before = (page[-1].updated_at, page[-1].key)
     return found[:limit]
-
-
-def _is_claim_of_cron(job: "Job") -> bool:
-    return job.task == CLAIMS_OF_CRON and job.key.split("/")[1:2] == [CLAIMS_OF_CRON] and job.key.count("/") > 2
 
 
 @app.command()
@@ -119,7 +110,7 @@ def show(
 
 
 def _facts(job: "Job") -> list[tuple[str, Any]]:
-    from encola.consumers.job import status_of
+    from encola.consumers.states import status_of
 
     return [
         ("job", job.key),
@@ -189,7 +180,7 @@ def cancel(
     region: sqs.Region = None,
 ) -> None:
     """Cancel a job: it does not begin any more, or is stopped as soon as its worker hears of it."""
-    from encola.consumers.job import CANCEL_WINDOW
+    from encola.consumers.states import CANCEL_WINDOW
     from encola.engine.records import Cancel, Cancelled
 
     async def apply(kept: "JobStore") -> str:

@@ -122,7 +122,7 @@ def moment(instant: int) -> str | None:
 
 def row(job: "Job") -> tuple[Any, ...]:
     """A job in a table with ``COLUMNS``."""
-    from encola.consumers.job import status_of
+    from encola.consumers.states import status_of
 
     says = job.note
     if job.errors and job.state in ("failed", "dead"):

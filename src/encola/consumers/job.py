@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
 from encola.consumers.connection import NO_RECORDS, Connection
 from encola.consumers.errors import JobCancelledError, JobDeadError, NoRecordsError, ResultPendingError
 from encola.consumers.jobstore import JobStore
+from encola.consumers.states import CANCEL_WINDOW, Status, status_of
 from encola.engine import records
 
 if TYPE_CHECKING:
@@ -17,16 +18,9 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 Answer = TypeVar("Answer")
 
-Status = Literal["queued", "running", "retrying", "completed", "dead", "cancelled"]
-"""``queued`` is a job without a record: it waits, or is not known (any more). ``retrying`` waits for its next
-attempt.
-"""
-
 LOOK_SECONDS_MIN = 0.02
 LOOK_SECONDS_MAX = 0.5
 LOOK_GROWTH = 1.5
-CANCEL_WINDOW = 15 * 86_400_000
-"""A message may be delayed for 14 days: till then it must be known that its job was cancelled."""
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -34,15 +28,6 @@ class Progress(msgspec.Struct, frozen=True):
 
     share: float = 0.0
     note: str = ""
-
-
-def status_of(record: records.Job | None) -> Status:
-    """What people call the state of a record."""
-    if record is None:
-        return "queued"
-    if record.state == "failed":
-        return "retrying" if record.attempts else "queued"
-    return record.state
 
 
 class Job(Generic[Result]):
