@@ -124,6 +124,8 @@ def _write_members(members: dict[str, Any], parts: list[str]) -> None:
 def _write(value: Any, parts: list[str]) -> None:
     if isinstance(value, dict):
         _write_members(value, parts)
+    elif isinstance(value, list) and value and isinstance(value[0], float):  # there may be very many
+        parts.append("".join([f"<member>{one!r}</member>" for one in value]))
     elif isinstance(value, list):
         for one in value:
             parts.append("<member>")
