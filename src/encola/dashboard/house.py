@@ -37,3 +37,4 @@ class House:
         self.facts = facts
         self.audit = Audit(broker)
         self.works = Works(broker.clock)
+        self.started_at = broker.clock.now()

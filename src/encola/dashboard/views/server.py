@@ -37,6 +37,7 @@ class ServerPage(msgspec.Struct):
     """The twin. ``facts`` are those of the health check; times in seconds."""
 
     facts: Mapping[str, str | int]
+    uptime_seconds: float
     commit_rate: float
     commits: int
     calls: int
@@ -61,6 +62,7 @@ async def page(visit: Visit) -> Page:
     vitals = server.vitals
     twin = ServerPage(
         facts=house.facts(),
+        uptime_seconds=max(0, now - house.started_at) // 1000,
         commit_rate=server.commit_rate,
         commits=vitals.commits,
         calls=vitals.calls,
