@@ -2,7 +2,7 @@
 
 import msgspec
 
-from encola.engine.changes import Purge
+from encola.engine.changes import Move, Purge
 from encola.engine.lifecycle import Outcome
 from encola.engine.message import Counts, MessageId, MessageState, QueueId
 
@@ -228,6 +228,25 @@ async def test_a_time_is_found_among_messages_that_tell_a_later_one(desk: Desk) 
         desk.turn(SECOND)
     after = await desk.store.browse_from(WORK, START + 11 * SECOND)
     assert [peek.body for peek in await desk.store.browse(WORK, after, 2)] == [b"m11", b"late11"]
+
+
+async def test_a_time_is_found_among_messages_that_were_moved(desk: Desk) -> None:
+    """They tell the time of the move, and have the ids of before."""
+    await desk.declare()
+    stored = [await desk.put("0")]
+    for number in range(1, 40):
+        desk.turn(SECOND)
+        stored.append(await desk.put(str(number)))
+    began = desk.now - 39 * SECOND
+    for place in range(0, 40, 3):
+        (peek,) = await desk.store.peek(WORK, [stored[place].message])
+        assert peek is not None
+        move = Move(WORK, peek.state.id, peek.state.lease, WORK, peek.envelope, desk.now, desk.now)
+        assert await desk.one(move) is Outcome.DONE
+    for number in (1, 2, 11, 20, 38):
+        after = await desk.store.browse_from(WORK, began + number * SECOND)
+        later = [peek.body for peek in await desk.store.browse(WORK, after, 2)]
+        assert str(number).encode() in later
 
 
 async def test_a_time_in_an_empty_store_is_where_the_next_message_begins(desk: Desk) -> None:

@@ -74,7 +74,7 @@ class Store(Protocol):
         ...
 
     async def browse_from(self, queue: QueueId, sent_at: Instant) -> MessageId:
-        """The id after which the messages of this queue begin that were sent at ``sent_at`` or later.
+        """The id after which all messages of this queue were sent at ``sent_at`` or later.
 
         It is exact where ids and times of sending have the same order, and near it where messages were moved.
         """

@@ -380,10 +380,9 @@ class MemoryStore:
 
     async def browse_from(self, queue: QueueId, sent_at: Instant) -> MessageId:
         shelf = self._shelves.get(queue)
-        for message, stored in shelf.messages.items() if shelf else ():
-            if (stored.envelope.sent_at or stored.state.sent_at) >= sent_at:
-                return MessageId(message - 1)
-        return MessageId(self._last_id)
+        held = shelf.messages.values() if shelf else ()
+        before = [one.state.id for one in held if (one.envelope.sent_at or one.state.sent_at) < sent_at]
+        return max(before, default=MessageId(0))
 
     async def peek(self, queue: QueueId, messages: Sequence[MessageId]) -> Sequence[Peek | None]:
         found = [self._find(queue, message)[1] for message in messages]
