@@ -93,6 +93,11 @@ class Sampler:
             self._keep_present()
         await self._keeper.close(CLOSE_SECONDS)
 
+    @property
+    def history_dropped(self) -> int:
+        """Writes of the history that were dropped, since it was too slow."""
+        return self._keeper.dropped
+
     async def flush(self) -> None:
         """Waits until what was sampled is in the history."""
         await self._keeper.flush(CLOSE_SECONDS)

@@ -17,6 +17,7 @@ from encola.mappings.event import Words
 from encola.mappings.functions import Functions
 from encola.mappings.manager import Mappings
 from encola.mappings.model import MappingError
+from encola.metrics.prometheus import Prometheus
 from encola.metrics.sampler import Sampler
 from encola.protocols.aws.identity import Authenticator
 from encola.protocols.cloudwatch.endpoint import SERVICE as MONITORING
@@ -24,6 +25,7 @@ from encola.protocols.cloudwatch.endpoint import CloudWatchEndpoint
 from encola.protocols.http.listener import HttpListener, server_ssl_context
 from encola.protocols.jobs.endpoint import JobsEndpoint
 from encola.protocols.lambda_api.endpoint import LambdaEndpoint
+from encola.protocols.prometheus.endpoint import PrometheusEndpoint
 from encola.protocols.sqs.checksums import md5_of_attributes
 from encola.protocols.sqs.declared import DeclarationError, declare
 from encola.protocols.sqs.desk import SqsOptions
@@ -31,11 +33,12 @@ from encola.protocols.sqs.endpoint import SqsEndpoint
 from encola.protocols.sqs.receipts import handle_of
 from encola.protocols.workers.endpoint import WorkersEndpoint
 from encola.server.config import Config, ConfigError
+from encola.server.facts import FactsOfServer
 from encola.server.front import Front
 from encola.server.health import Health
 from encola.server.logs import access_hook
 from encola.server.loopback import is_loopback
-from encola.stores.history_memory import MemoryHistory
+from encola.stores.history_memory import MemoryHistory, NoHistory
 from encola.stores.memory import MemoryStore
 from encola.stores.sqlite import SqliteStore
 from encola.stores.sqlite.history import SqliteHistory
@@ -85,6 +88,7 @@ class Server:
             connections=lambda: self._listener.connections,
             consumers=self._broker.workers.by_queue,
         )
+        self._server_facts = FactsOfServer(config, self._health, self.sampler)
         self._dashboard = self._pages(config)
         front = Front(
             self._sqs.handle,
@@ -99,6 +103,11 @@ class Server:
             ).handle,
             pages=self._dashboard.handle if self._dashboard else None,
             base_path=config.dashboard.base_path,
+            metrics=PrometheusEndpoint(
+                Prometheus(self._broker, self.sampler, self._server_facts),
+                config.credentials,
+                public=config.metrics.public,
+            ).handle,
         )
         self._listener = HttpListener(front.handle, config.limits, access=access_hook(config.log))
 
@@ -180,6 +189,8 @@ def _store(config: Config, on_failure: Callable[[StoreFailedError], None], on_fu
 
 
 def _history(config: Config) -> History:
+    if not config.metrics.history:
+        return NoHistory()
     return MemoryHistory() if config.store.kind == "memory" else SqliteHistory(config.store.data)
 
 

@@ -20,6 +20,7 @@ import msgspec
 from encola.dashboard.config import DashboardConfig
 from encola.mappings.declared import DeclaredMapping
 from encola.mappings.functions import DeclaredFunction, is_url
+from encola.metrics.config import MetricsConfig
 from encola.protocols.aws.credentials import Credential
 from encola.protocols.cloudwatch.endpoint import ACTIONS as CLOUDWATCH_ACTIONS
 from encola.protocols.http.limits import HttpLimits
@@ -101,6 +102,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     push: PushConfig = PushConfig()
     development: DevelopmentConfig = DevelopmentConfig()
     dashboard: DashboardConfig = DashboardConfig()
+    metrics: MetricsConfig = MetricsConfig()
     credentials: tuple[Credential, ...] = ()
     queues: tuple[DeclaredQueue, ...] = ()
     functions: tuple[DeclaredFunction, ...] = ()

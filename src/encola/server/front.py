@@ -17,12 +17,13 @@ from encola.protocols.cloudwatch.endpoint import is_ours as is_for_cloudwatch
 from encola.protocols.http.message import Handler, Request, Response
 from encola.protocols.jobs.endpoint import PREFIX as JOBS
 from encola.protocols.lambda_api.endpoint import PREFIX as LAMBDA_PREFIX
+from encola.protocols.prometheus.endpoint import PATH as METRICS
 from encola.protocols.workers.endpoint import PREFIX as WORKERS
 from encola.server.health import PATHS
 from encola.server.loopback import is_address, is_loopback
 
 HOSTS_MAX = 1000  # that are remembered
-SQS = "AmazonSQS."
+SQS = ("AmazonSQS.", "Encola.")
 """Begins the targets of nearly all requests: one look, and none of what follows is in their way."""
 OURS = "Encola"
 
@@ -54,6 +55,7 @@ class Front:
         workers: Handler | None = None,
         cloudwatch: Handler | None = None,
         pages: Handler | None = None,
+        metrics: Handler | None = None,
         base_path: str = "",
     ) -> None:
         self._sqs = sqs
@@ -62,6 +64,7 @@ class Front:
         self._cloudwatch = cloudwatch or sqs
         self._ours = {JOBS: jobs or sqs, WORKERS: workers or sqs}
         self._pages = pages
+        self._metrics = metrics or sqs
         self._base_path = base_path
         self._below = (f"{UI}/", f"{base_path}{UI}/") if pages is not None else ()
         self._trusting = trusting
@@ -81,8 +84,11 @@ class Front:
             if marked and self._of_foreign_page(headers) and not self._shows(request):
                 return _refuse(FOREIGN_PAGE)
         if request.method in _READS:
-            if request.target.partition("?")[0] in PATHS:
+            path = request.target.partition("?")[0]
+            if path in PATHS:
                 return self._health(request)
+            if path == METRICS:
+                return self._metrics(request)
             if self._shows(request):
                 return self._pages(request)  # type: ignore[misc]  # there are pages, if one is shown
         elif self._below and request.target.startswith(self._below):

@@ -1,4 +1,4 @@
-"""The history in memory: for servers whose messages are in memory, too. It says what a history does."""
+"""The history in memory, for servers whose messages are in memory, too: it says what a history does. And none at all."""
 
 from collections.abc import Mapping, Sequence
 
@@ -40,3 +40,17 @@ class MemoryHistory:
             for documents in ring.values():
                 for number in series:
                     documents.pop(number, None)
+
+
+class NoHistory:
+    """Keeps nothing."""
+
+    async def open(self) -> None: ...
+    async def close(self) -> None: ...
+    async def append(self, resolution: Resolution, at: Instant, documents: Mapping[int, bytes]) -> None: ...
+    async def forget(self, series: Sequence[int]) -> None: ...
+
+    async def read(
+        self, resolution: Resolution, series: Sequence[int], since: Instant, until: Instant
+    ) -> Mapping[int, Documents]:
+        return {}

@@ -93,7 +93,11 @@ class Identity(msgspec.Struct, frozen=True):
         """
         if self.unlimited:
             return True
-        return _any_action(self.actions, action) and any(fnmatchcase(queue_name, one) for one in self.queues)
+        return self.may(action) and any(fnmatchcase(queue_name, one) for one in self.queues)
+
+    def may(self, action: str) -> bool:
+        """May this caller do ``action`` on any queue that it may touch at all?"""
+        return self.unlimited or _any_action(self.actions, action)
 
 
 def _any_action(patterns: Sequence[str], action: str) -> bool:
