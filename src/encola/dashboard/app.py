@@ -8,6 +8,7 @@ the stream that keeps an open page up to date (``?format=events``).
 """
 
 import logging
+import re
 import secrets
 import traceback
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ from encola.dashboard.fields import FORM, Fields, FieldsError
 from encola.dashboard.house import House
 from encola.dashboard.links import UI, Links
 from encola.dashboard.live import Live, TooManyViewersError
-from encola.dashboard.page import NotFound, Page, Refused, Visit
+from encola.dashboard.page import Attachment, NotFound, Page, Refused, Visit
 from encola.dashboard.render import Renderer
 from encola.dashboard.routes import Route, Routes
 from encola.dashboard.table import ROUTES
@@ -56,6 +57,7 @@ _FRESH = (("Cache-Control", "no-store"), *SECURITY)
 _HTML = (("Content-Type", "text/html; charset=utf-8"), *_FRESH)
 _JSON = (("Content-Type", "application/json"), *_FRESH)
 _EVENTS = (("Content-Type", "text/event-stream"), ("X-Accel-Buffering", "no"), *_FRESH)
+_FILE_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _FOR_EVER = ("Cache-Control", "public, max-age=31536000, immutable")
 
 _log = logging.getLogger("encola.dashboard")
@@ -134,6 +136,8 @@ class Dashboard:
         if wanted == "events" and route.beats:
             return await self._stream(visit, route)
         page = await route.view(visit)
+        if page.attachment is not None:
+            return self._attached(visit, page.attachment)
         if wanted == "json" or (not wanted and _wants_json(visit.request)):
             return self._answer(visit, page.status, msgspec.json.encode(page.twin) + b"\n", _JSON)
         return self._html(visit, page, *self._take_note(visit))
@@ -253,6 +257,12 @@ class Dashboard:
         if NOTE in cookies.read(visit.request.headers.get("cookie", "")):
             headers = (self._cookie(visit, NOTE, "", 0), *headers)
         return self._answer(visit, page.status, body, headers)
+
+    def _attached(self, visit: Visit, attachment: Attachment) -> Response:
+        name = _FILE_NAME.sub("_", attachment.name)
+        disposition = ("Content-Disposition", f'attachment; filename="{name}"')
+        headers = (("Content-Type", "text/plain; charset=utf-8"), disposition, *_FRESH)
+        return self._answer(visit, 200, attachment.content, headers)
 
     def _answer(self, visit: Visit, status: int, body: bytes, headers: tuple[tuple[str, str], ...]) -> Response:
         if visit.visitor.visit:

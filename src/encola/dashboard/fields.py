@@ -57,6 +57,10 @@ class Fields:
     def __contains__(self, name: str) -> bool:
         return name in self._values
 
+    def lists(self) -> Mapping[str, Sequence[str]]:
+        """All values of each name."""
+        return self._values
+
     def flat(self) -> Mapping[str, str]:
         """The first value of each name."""
         return {name: values[0] for name, values in self._values.items()}

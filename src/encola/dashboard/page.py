@@ -40,14 +40,25 @@ class NotFound(Refused):
         super().__init__(message, 404)
 
 
+class Attachment(msgspec.Struct):
+    """What the browser is to keep as a file, and never to show: a text, whatever is in it."""
+
+    name: str
+    content: bytes
+
+
 class Page(msgspec.Struct):
-    """``template`` is a file of ``templates``; ``more`` is for the template only, and not part of the twin."""
+    """``template`` is a file of ``templates``; ``more`` is for the template only, and not part of the twin.
+
+    An ``attachment`` is answered in place of the page.
+    """
 
     template: str
     title: str
     twin: msgspec.Struct
     more: dict[str, Any] = {}
     status: int = 200
+    attachment: Attachment | None = None
 
 
 class Done(msgspec.Struct):
@@ -87,9 +98,9 @@ class Visit(msgspec.Struct):
         """This page's address with other fields in its query; None leaves one out."""
         path = self.request.target.partition("?")[0]
         path = path if self.links.base and path.startswith(self.links.base) else self.links.base + path
-        asked = {**self.query.flat(), "format": None, **changes}
-        asked = {name: value for name, value in asked.items() if value not in (None, "")}
-        return f"{path}?{urlencode(asked)}" if asked else path
+        asked: dict[str, object] = {**self.query.lists(), "format": None, **changes}
+        asked = {name: value for name, value in asked.items() if value not in (None, "", [""])}
+        return f"{path}?{urlencode(asked, doseq=True)}" if asked else path
 
     async def note(self, what: str, on: str, detail: str = "", outcome: str = "done") -> None:
         """Notes an act in the audit log: ``what`` in the API's words, ``on`` what. Durable on return."""

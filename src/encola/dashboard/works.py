@@ -45,6 +45,7 @@ class Work(msgspec.Struct):
     state: State = "running"
     ended_at: Instant = 0
     problem: str = ""
+    detail: str = ""  # what was left alone, and why, in words
 
     @property
     def share(self) -> float | None:

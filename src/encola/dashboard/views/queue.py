@@ -57,7 +57,7 @@ async def page(visit: Visit) -> Page:
         series=await queue_series(house.sampler, queue.id, span, now, live=visit.live),
         consumers=_consumers(house.broker.workers.all(visit.account), queue) if visit.may("ListWorkers") else [],
         sources=[source.address.name for source in house.broker.sources_of(queue.address)],
-        moves=_moves(visit, queue),
+        moves=moves_of(visit, queue),
         works=house.works.of(visit.account, queue.address.name),
     )
     return Page("queue.html", queue.address.name, twin, {"ranges": RANGES, "may": _rights(visit, queue)})
@@ -72,7 +72,8 @@ def _consumers(workers: Sequence[Seen], queue: Queue) -> list[Consumer]:
     ]
 
 
-def _moves(visit: Visit, queue: Queue) -> list[Move]:
+def moves_of(visit: Visit, queue: Queue) -> list[Move]:
+    """The last redrives of all of a queue's messages, the newest first."""
     return [
         Move(one.id, one.target.name if one.target else "", one.status, one.moved, one.to_move, one.failure)
         for one in visit.house.broker.moves(queue.address)[:3]

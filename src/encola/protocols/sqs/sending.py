@@ -35,11 +35,7 @@ Entry = s.SendMessageRequest | s.SendMessageBatchRequestEntry
 async def send_message(desk: Desk, call: Call, request: s.SendMessageRequest) -> s.SendMessageResult:
     queue = desk.queue(call, request.QueueUrl, "SendMessage")
     draft = draft_of(request, queue, call.identity.user_id)
-    if size_of(draft.body, draft.headers) > queue.settings.message_bytes_max:
-        raise invalid_parameter(
-            "One or more parameters are invalid. Reason: "
-            f"Message must be shorter than {queue.settings.message_bytes_max} bytes."
-        )
+    check_size(draft, queue)
     (stored,) = await desk.broker.send(queue, (draft,))
     return s.SendMessageResult(
         md5_of(draft.body),
@@ -48,6 +44,15 @@ async def send_message(desk: Desk, call: Call, request: s.SendMessageRequest) ->
         stored.message_id,
         _sequence_number(stored) if queue.ordered else None,
     )
+
+
+def check_size(draft: Draft, queue: Queue) -> None:
+    """Raises SqsError for a message that is longer than the queue takes."""
+    if size_of(draft.body, draft.headers) > queue.settings.message_bytes_max:
+        raise invalid_parameter(
+            "One or more parameters are invalid. Reason: "
+            f"Message must be shorter than {queue.settings.message_bytes_max} bytes."
+        )
 
 
 def draft_of(entry: Entry, queue: Queue, sender: str, delay_seconds_max: int = DELAY_SECONDS_MAX) -> Draft:
