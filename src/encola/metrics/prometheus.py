@@ -33,7 +33,7 @@ NOTHING = Snapshot()
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """What a scraper may see and wants to see. ``account`` None: all. Names fit one of ``allowed`` and of ``wanted``."""
+    """What a scraper may and wants to see. ``account`` None: all. Names fit one of ``allowed`` and of ``wanted``."""
 
     account: str | None = None
     allowed: tuple[str, ...] = ("*",)

@@ -1,4 +1,4 @@
-"""The history in memory, for servers whose messages are in memory, too: it says what a history does. And none at all."""
+"""The history in memory, for servers whose messages are in memory, too; and none at all."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,7 @@ from encola.engine.message import Instant
 
 
 class MemoryHistory:
-    """See the module."""
+    """It says what a history does: the others must do the same."""
 
     def __init__(self) -> None:
         self._rings: dict[str, dict[Instant, dict[int, bytes]]] = {}
