@@ -3,6 +3,7 @@
 import ssl
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from encola import __version__
@@ -42,6 +43,9 @@ from encola.stores.history_memory import MemoryHistory, NoHistory
 from encola.stores.memory import MemoryStore
 from encola.stores.sqlite import SqliteStore
 from encola.stores.sqlite.history import SqliteHistory
+
+if TYPE_CHECKING:
+    from encola.metrics.otlp import OtlpExport
 
 LAST_ANSWERS_SECONDS = 1.0  # for requests that still run when the functions have used up the grace period
 
@@ -89,6 +93,7 @@ class Server:
             consumers=self._broker.workers.by_queue,
         )
         self._server_facts = FactsOfServer(config, self._health, self.sampler)
+        self._otlp = self._export(config)
         self._dashboard = self._pages(config)
         front = Front(
             self._sqs.handle,
@@ -121,6 +126,8 @@ class Server:
                 await declare(self._sqs.desk, self.config.queues)
                 await self._open_mappings()
                 await self.sampler.open()
+                if self._otlp is not None:
+                    self._otlp.start()
                 if self._dashboard is not None:
                     await self._dashboard.open()
                 await self._listener.start(self.config.server.host, self.config.server.port, tls)
@@ -151,9 +158,28 @@ class Server:
         until = time.monotonic() + grace
         await self.mappings.stop(grace)  # first: a function that runs may have something to send to this server
         await self._listener.stop(max(until - time.monotonic(), min(grace, LAST_ANSWERS_SECONDS)))
+        if self._otlp is not None:
+            await self._otlp.stop()
         await self.sampler.close()
         await self._broker.close()
         await self._store.close()
+
+    def _export(self, config: Config) -> "OtlpExport | None":
+        endpoint = config.metrics.otlp_endpoint
+        if endpoint is None:
+            return None
+        try:
+            from encola.metrics.otlp import OtlpExport
+        except ImportError:
+            raise ConfigError("metrics.otlp_endpoint needs more packages: pip install 'encola[otlp]'") from None
+        return OtlpExport(
+            self._broker,
+            self.sampler,
+            self._server_facts,
+            endpoint,
+            config.metrics.otlp_headers,
+            config.metrics.otlp_seconds,
+        )
 
     def _pages(self, config: Config) -> Dashboard | None:
         if not config.dashboard.enabled:

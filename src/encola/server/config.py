@@ -32,7 +32,12 @@ from encola.protocols.workers.endpoint import ACTIONS as WORKER_ACTIONS
 
 PREFIX = "ENCOLA_"
 LISTS = ("credentials", "queues", "functions", "mappings")
-LIST_FIELDS = (("push", "url_prefixes"), ("dashboard", "proxy_peers"), ("dashboard", "proxy_operators"))
+LIST_FIELDS = (
+    ("push", "url_prefixes"),
+    ("dashboard", "proxy_peers"),
+    ("dashboard", "proxy_operators"),
+    ("metrics", "otlp_headers"),
+)
 OF_COMMANDS = ("config", "endpoint")  # ENCOLA_CONFIG and ENCOLA_ENDPOINT stand for flags of the command line
 ACTIONS = (*OPERATIONS, PEEK.name, *JOB_ACTIONS, *LAMBDA_ACTIONS, *WORKER_ACTIONS, *CLOUDWATCH_ACTIONS)
 
@@ -209,7 +214,7 @@ def _listed(name: str, text: str) -> Any:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
-        raise ConfigError(f"{name} must hold a JSON list") from None
+        raise ConfigError(f"{name} must hold JSON: a list, or an object") from None
 
 
 def _merge(base: dict[str, Any], more: Mapping[str, Any]) -> None:
@@ -228,6 +233,7 @@ def plain(config: Config) -> dict[str, Any]:
     for function in values["functions"]:
         for field in ("headers", "environment"):
             function[field] = dict.fromkeys(function[field], HIDDEN)
+    values["metrics"]["otlp_headers"] = dict.fromkeys(values["metrics"]["otlp_headers"], HIDDEN)
     return {section: _without_none(value) for section, value in values.items()}
 
 
