@@ -3,9 +3,11 @@
 import itertools
 import json
 import subprocess
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from moto.server import ThreadedMotoServer
 
 from ..process import ENCOLA, ServerProcess, client
 from .conftest import Cli
@@ -70,6 +72,47 @@ def test_a_message_is_sent_peeked_and_received(encola: Cli, name: str, url: str)
     assert message["Attributes"]["ApproximateReceiveCount"] == "1"  # peeking had not counted
     assert message["MessageAttributes"]["kind"]["StringValue"] == "note"
     assert encola("receive", name).strip() == "no messages"
+
+
+def test_the_newest_and_those_since_a_time_are_peeked_at(encola: Cli, name: str, url: str) -> None:
+    encola("send", name, "--lines", text="".join(f"{number}\n" for number in range(120)))
+    newest = encola.json("peek", name, "--newest", "--max", "110")
+    assert [one["Body"] for one in newest] == [str(number) for number in range(119, 9, -1)]
+    assert len(encola.json("peek", name, "--since", "10m", "--max", "200")) == 120
+    sent = newest[0]["SentTimestamp"] / 1000
+    since = datetime.fromtimestamp(sent - 3600, UTC).isoformat()
+    assert len(encola.json("peek", name, "--since", since, "--newest", "--max", "200")) == 120
+    later = datetime.fromtimestamp(sent + 3600, UTC).isoformat()
+    assert encola("peek", name, "--since", later).strip() == "no messages"
+    for wrong in ("soon", "10", "m", "-3m", "1e9d", "9" * 30 + "d"):
+        assert "--since" in encola.refusal("peek", name, f"--since={wrong}", status=2)
+
+
+def test_a_queue_is_paused_shown_and_resumed(encola: Cli, name: str, url: str) -> None:
+    encola("send", name, "hello")
+    assert encola("pause", name) == encola("pause", url) == ""
+    (told,) = encola.json("queues", "--prefix", name)
+    assert (told["paused"], told["ready"]) == (True, 1)
+    assert "paused" in encola("queues", "--prefix", name)
+    assert encola("receive", name).strip() == "no messages"
+    encola("resume", name)
+    assert not encola.json("queues", "--prefix", name)[0]["paused"]
+    assert "hello" in encola("receive", name)
+
+
+def test_of_an_endpoint_that_is_no_encola_server_no_pauses_are_told(bare: Cli) -> None:
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    moto.start()
+    try:
+        host, port = moto.get_host_and_port()
+        endpoint = f"http://{host}:{port}"
+        bare("queues", "create", "work", "--endpoint", endpoint)
+        assert bare.json("queues", "--endpoint", endpoint) == [
+            {"name": "work", "url": f"{endpoint}/123456789012/work", "ready": 0, "in flight": 0, "delayed": 0}
+        ]
+        assert "encola:" in bare.refusal("pause", "work", "--endpoint", endpoint)
+    finally:
+        moto.stop()
 
 
 def test_lines_become_messages_and_can_be_deleted_as_they_are_received(
@@ -158,6 +201,8 @@ def test_what_a_message_holds_does_not_command_the_terminal(encola: Cli, sqs: An
         (("queues", "create", "a", "-a", "novalue"), 2, "NAME=VALUE"),
         (("send", "q", "body", "--lines"), 2, "--lines"),
         (("peek", "q", "--endpoint", "aws"), 1, "without receiving"),
+        (("pause", "q", "--endpoint", "aws"), 1, "no way to pause"),
+        (("resume", "nothing-there"), 1, "NonExistentQueue"),
         (("receive", "q", "--wait", "21"), 2, "--wait"),
         (("nonsense",), 2, "nonsense"),
     ],

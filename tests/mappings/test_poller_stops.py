@@ -116,3 +116,17 @@ async def test_a_fault_in_a_target_is_a_failure_and_the_mapping_goes_on(build: B
     await house.send("b")
     await target.until(lambda: "b" in target.bodies)
     assert poller.status.problems[0].text == "the target failed with RuntimeError"
+
+
+async def test_a_paused_queue_invokes_nothing_and_goes_on_when_it_is_resumed(broker: Broker, build: Build) -> None:
+    house, target = await build(), FakeTarget()
+    await broker.pause(house.queue)
+    await house.send("a")
+    house.poll(target, batch_size=10)
+    house.poll(target, batch_size=10, window=1)
+    while broker.waiting < 2:
+        await asyncio.sleep(0.001)
+    assert await house.receives() == {"a": 0}
+    await broker.resume(house.queue)
+    await target.until(lambda: target.bodies == ["a"])
+    await house.emptied()

@@ -81,7 +81,7 @@ class Client:
             "authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0",
         }
         response = await self._endpoint.handle(Request("POST", "/", headers, json.dumps(parameters).encode()))
-        told: dict[str, Any] = json.loads(response.body)
+        told: dict[str, Any] = json.loads(response.body or b"{}")
         if response.status >= 300:
             raise RefusedError(response, {"Code": told["__type"], "Message": told["message"]}, "json")
         return told

@@ -78,6 +78,8 @@ async def test_a_dead_letter_says_where_it_came_from(sqs: Client, endpoint: SqsE
         ({"QueueUrl": "work", "MaxResults": 101}, 400, "InvalidParameterValueException"),
         ({"QueueUrl": "work", "NextToken": "x"}, 400, "InvalidParameterValueException"),
         ({"QueueUrl": "work", "NextToken": "9" * 19}, 400, "InvalidParameterValueException"),
+        ({"QueueUrl": "work", "SentSince": -1}, 400, "InvalidParameterValueException"),
+        ({"QueueUrl": "work", "SentSince": 2**60}, 400, "InvalidParameterValueException"),
     ],
 )
 async def test_wrong_peeks(sqs: Client, endpoint: SqsEndpoint, given: dict[str, Any], status: int, shape: str) -> None:
@@ -90,3 +92,38 @@ async def test_another_account_sees_nothing(sqs: Client, endpoint: SqsEndpoint) 
     url = await sqs.queue()
     status, answer = await peek(endpoint, OTHER_ACCOUNT, QueueUrl=url)
     assert (status, answer["__type"]) == (403, "com.amazonaws.sqs#AccessDeniedException")
+
+
+async def test_pages_of_the_newest_first(sqs: Client, endpoint: SqsEndpoint) -> None:
+    url = await sqs.queue()
+    for number in range(5):
+        await sqs.send(url, str(number))
+    _, first = await peek(endpoint, QueueUrl=url, MaxResults=3, NewestFirst=True)
+    assert [one["Body"] for one in first["Messages"]] == ["4", "3", "2"]
+    _, rest = await peek(endpoint, QueueUrl=url, MaxResults=3, NewestFirst=True, NextToken=first["NextToken"])
+    assert [one["Body"] for one in rest["Messages"]] == ["1", "0"]
+    assert "NextToken" not in rest
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+async def test_pages_of_what_was_sent_since_a_time(
+    sqs: Client, endpoint: SqsEndpoint, clock: TestClock, newest_first: bool
+) -> None:
+    url = await sqs.queue()
+    for number in range(7):
+        if number == 3:
+            since = clock.now()
+        await sqs.send(url, str(number))
+        clock.turn(1000)
+    seen: list[str] = []
+    token: dict[str, str] = {}
+    for _ in range(3):
+        how = {"NewestFirst": newest_first, "SentSince": since, **token}
+        _, answer = await peek(endpoint, QueueUrl=url, MaxResults=2, **how)
+        seen += [one["Body"] for one in answer["Messages"]]
+        if "NextToken" not in answer:
+            break
+        token = {"NextToken": answer["NextToken"]}
+    assert seen == sorted(["3", "4", "5", "6"], reverse=newest_first)
+    _, later = await peek(endpoint, QueueUrl=url, SentSince=clock.now() + 1000, NewestFirst=newest_first)
+    assert later["Messages"] == []
