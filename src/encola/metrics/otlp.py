@@ -1,37 +1,62 @@
-"""The metrics sent to an OpenTelemetry collector, every so often, by OpenTelemetry's own SDK (OTLP over HTTP).
+"""The metrics sent to an OpenTelemetry collector, every so often (OTLP over HTTP).
 
-    event loop: rows (queue, snapshot) -> thread: instruments are observed -> exporter -> collector
+    event loop: the values of a moment -> thread: data points -> exporter -> collector
 
-What is observed is taken on the event loop, so that the SDK's thread meets no queue that is just being deleted. A
-collector that is down costs nothing but a line in the log, and the next sending. Names are those of Prometheus; a
-histogram is told by the number and the sum of what it counts. Source: OpenTelemetry specification, "Metrics SDK".
+The data points are made here and handed to OpenTelemetry's exporter: instruments of its SDK would keep no more than
+2,000 queues apart, and would count what is counted already. A collector that is down costs nothing but a line in the
+log; what it missed is in the next sums, which are cumulative. Names are those of Prometheus. Source: OpenTelemetry
+protocol 1.x, "Metrics data model".
 """
 
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import urlsplit
 
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-from opentelemetry.metrics import CallbackOptions, Observation
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    Gauge,
+    HistogramDataPoint,
+    Metric,
+    MetricExportResult,
+    MetricsData,
+    NumberDataPoint,
+    ResourceMetrics,
+    ScopeMetrics,
+    Sum,
+)
+from opentelemetry.sdk.metrics.export import Histogram as HistogramData
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from encola import __version__
 from encola.broker.broker import Broker
 from encola.engine.queue import Queue
-from encola.metrics.families import COUNTER, HISTOGRAMS, QUEUE, SERVER, Facts, Family, Histogram, ServerFamily
-from encola.metrics.lines import Snapshot
+from encola.metrics.families import COUNTER, HISTOGRAMS, QUEUE, SERVER, Facts, Histogram, Value
+from encola.metrics.lines import ServerSnapshot, Snapshot
+from encola.metrics.prometheus import QUEUES_MAX
 from encola.metrics.sampler import Sampler
 
 EXPORT_SECONDS_MAX = 10.0
-"""For one sending, its repetitions included."""
+"""For one sending, its repetitions included; and no longer than until the next one."""
+
+_NOT_KNOWN: Any = None  # the least and the largest value: the protocol lets them be left out, the class does not say so
 
 _log = logging.getLogger("encola.metrics")
 
-Callback = Callable[[CallbackOptions], Iterable[Observation]]
+
+class Moment:
+    """What is sent at once."""
+
+    def __init__(self, facts: Facts, server: ServerSnapshot, rows: Sequence[tuple[Queue, Snapshot]]) -> None:
+        self.facts = facts
+        self.server = server
+        self.rows = rows
 
 
 class OtlpExport:
@@ -50,13 +75,14 @@ class OtlpExport:
         self._sampler = sampler
         self._facts = facts
         self._seconds = seconds
-        self._rows: list[tuple[Queue, Snapshot]] = []
-        self._told: Facts = Facts()
-        exporter = OTLPMetricExporter(endpoint=endpoint, headers=dict(headers), timeout=EXPORT_SECONDS_MAX)
-        reader = PeriodicExportingMetricReader(exporter, export_interval_millis=math.inf)  # sent when we say so
-        resource = Resource.create({"service.name": "encola", "service.version": __version__})
-        self._provider = MeterProvider([reader], resource, shutdown_on_exit=False)
-        self._declare()
+        self._collector = urlsplit(endpoint).hostname
+        logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)  # it would tell of each attempt
+        timeout = min(EXPORT_SECONDS_MAX, seconds)
+        self._exporter = OTLPMetricExporter(endpoint=endpoint, headers=dict(headers), timeout=timeout)
+        self._resource = Resource.create({"service.name": "encola", "service.version": __version__})
+        self._scope = InstrumentationScope("encola", __version__)
+        self._started = time.time_ns()
+        self._failing = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encola-otlp")
         self._task: asyncio.Task[None] | None = None
 
@@ -65,61 +91,83 @@ class OtlpExport:
         self._task = asyncio.create_task(self._run(), name="otlp")
 
     async def stop(self) -> None:
-        """Sends no more; waits for what is being sent."""
+        """Sends no more, and does not wait for a collector that does not answer."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        self._exporter.shutdown()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             begun = loop.time()
-            latest = self._sampler.latest
-            queues = self._broker.queues()
-            self._rows = [(queue, latest[queue.id]) for queue in queues if queue.id in latest]
-            self._told = self._facts()
             try:
-                await loop.run_in_executor(self._thread, self._provider.force_flush, EXPORT_SECONDS_MAX * 1000)
+                sent = await loop.run_in_executor(self._thread, self._send, self.moment())
             except Exception as error:
-                _log.warning("metrics could not be sent: %s", type(error).__name__)
+                _log.debug("metrics were not sent: %s", type(error).__name__)
+                sent = False
+            self._note(sent)
             await asyncio.sleep(max(0.0, begun + self._seconds - loop.time()))
 
-    # Instruments --------------------------------------------------------------------------------------
+    def _note(self, sent: bool) -> None:
+        """Tells of a collector that takes nothing once, and once when it does again."""
+        if sent is not self._failing:
+            return
+        self._failing = not sent
+        if sent:
+            _log.info("metrics are sent to %s again", self._collector)
+        else:
+            _log.warning("metrics cannot be sent to %s just now", self._collector)
 
-    def _declare(self) -> None:
+    def moment(self) -> Moment:
+        """The values of now; on the event loop, so that nothing of it changes meanwhile."""
+        latest = self._sampler.latest
+        rows = [(queue, latest[queue.id]) for queue in self._broker.queues() if queue.id in latest]
+        return Moment(self._facts(), self._sampler.server, rows[:QUEUES_MAX])
+
+    # In the thread ----------------------------------------------------------------------------------
+
+    def _send(self, moment: Moment) -> bool:
+        return self._exporter.export(self.data(moment)) is MetricExportResult.SUCCESS
+
+    def data(self, moment: Moment) -> MetricsData:
+        """A moment as data points."""
+        scope = ScopeMetrics(self._scope, list(self._metrics(moment)), "")
+        return MetricsData([ResourceMetrics(self._resource, [scope], "")])
+
+    def _metrics(self, moment: Moment) -> Iterator[Metric]:
+        now = time.time_ns()
+        labels = [{"account": queue.address.account, "queue": queue.address.name} for queue, _ in moment.rows]
         for family in QUEUE:
-            self._add(family.name, family.kind, family.unit, family.help, self._of_queues(family))
+            values = [family.value(queue, seen) for queue, seen in moment.rows]
+            points = [
+                self._point(each, value, now)
+                for each, value in zip(labels, values, strict=True)
+                if math.isfinite(value)
+            ]
+            if points:
+                yield _metric(family.name, family.help, family.unit, family.kind, points)
         for one in SERVER:
-            self._add(one.name, one.kind, one.unit, one.help, self._of_server(one))
+            found = one.value(moment.server, moment.facts)
+            if found is not None:
+                yield _metric(one.name, one.help, one.unit, one.kind, [self._point({}, found, now)])
         for histogram in HISTOGRAMS:
-            name, text = histogram.name, histogram.help
-            self._add(f"{name}_sum", COUNTER, histogram.unit, f"{text} The sum.", self._sum_of(histogram))
-            self._add(f"{name}_count", COUNTER, "commits", f"{text} The number.", self._count_of(histogram))
+            yield self._histogram(histogram, moment.server, now)
 
-    def _add(self, name: str, kind: str, unit: str, text: str, callback: Callback) -> None:
-        meter = self._provider.get_meter("encola", __version__)
-        create = meter.create_observable_counter if kind == COUNTER else meter.create_observable_gauge
-        create(name, [callback], unit=unit, description=text)
+    def _point(self, labels: Mapping[str, str], value: Value, now: int) -> NumberDataPoint:
+        return NumberDataPoint(labels, self._started, now, value)
 
-    def _of_queues(self, family: Family) -> Callback:
-        def observe(_: CallbackOptions) -> Iterable[Observation]:
-            for queue, seen in self._rows:
-                value = family.value(queue, seen)
-                if math.isfinite(value):
-                    yield Observation(value, {"account": queue.address.account, "queue": queue.address.name})
+    def _histogram(self, histogram: Histogram, server: ServerSnapshot, now: int) -> Metric:
+        counts, total = histogram.read(server)
+        point = HistogramDataPoint(
+            {}, self._started, now, sum(counts), total, counts, histogram.bounds, _NOT_KNOWN, _NOT_KNOWN
+        )
+        data = HistogramData([point], AggregationTemporality.CUMULATIVE)
+        return Metric(histogram.name, histogram.help, histogram.unit, data)
 
-        return observe
 
-    def _of_server(self, family: ServerFamily) -> Callback:
-        def observe(_: CallbackOptions) -> Iterable[Observation]:
-            value = family.value(self._sampler.server, self._told)
-            return [] if value is None else [Observation(value)]
-
-        return observe
-
-    def _sum_of(self, histogram: Histogram) -> Callback:
-        return lambda _: [Observation(histogram.read(self._sampler.server)[1])]
-
-    def _count_of(self, histogram: Histogram) -> Callback:
-        return lambda _: [Observation(sum(histogram.read(self._sampler.server)[0]))]
+def _metric(name: str, text: str, unit: str, kind: str, points: Sequence[NumberDataPoint]) -> Metric:
+    if kind == COUNTER:
+        return Metric(name, text, unit, Sum(points, AggregationTemporality.CUMULATIVE, is_monotonic=True))
+    return Metric(name, text, unit, Gauge(points))
