@@ -63,7 +63,7 @@ let went = false; // "g" was pressed just before
 let row = -1;
 
 function rows() {
-  return [...document.querySelectorAll("table.rows tbody tr")];
+  return [...document.querySelectorAll("table.rows tbody tr:not([data-part])")];
 }
 
 function mark() {
