@@ -1,0 +1,57 @@
+"""One browser for all its tests, a queue with something in it, and a page that must not complain.
+
+Playwright's synchronous interface keeps an event loop in this thread as long as it is open: for this package only.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from ...process import ServerProcess
+from .window import WAIT_MILLISECONDS, Complaints, chromium, context
+
+HERE = Path(__file__).parent
+expect.set_options(timeout=WAIT_MILLISECONDS)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            if shutil.which("chromium") is None:
+                item.add_marker(pytest.mark.skip(reason="Chromium is not installed (Debian: chromium)"))
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    with chromium() as one:
+        yield one
+
+
+@pytest.fixture
+def complaints() -> Complaints:
+    return Complaints()
+
+
+@pytest.fixture
+def page(browser: Browser, server: ServerProcess, complaints: Complaints) -> Iterator[Page]:
+    """At a desk; ``page.goto("queues-new")`` opens a page below /ui."""
+    with context(browser, server.url) as made:
+        page = made.new_page()
+        complaints.watch(page)
+        yield page
+    assert complaints.unexpected == []
+
+
+@pytest.fixture
+def orders(sqs: Any, name: str) -> str:
+    """The name of a queue where three messages wait; one of them tries to be a page."""
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    for body in (json.dumps({"order": 17, "lines": ["tea"]}), "<script>document.title='taken'</script>", "three"):
+        sqs.send_message(QueueUrl=url, MessageBody=body)
+    return name
