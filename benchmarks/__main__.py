@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.results import Report, Result, console, show
 from benchmarks.run import Settings
 
-NAMES = ("throughput", "peers", "depth", "ordered", "polls", "start", "tasks", "tasks_async", "tasks_idle")
+NAMES = ("throughput", "peers", "depth", "ordered", "polls", "start", "pages", "tasks", "tasks_async", "tasks_idle")
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".cache" / "benchmarks"
 FSYNC_TRIES = 50
