@@ -17,10 +17,11 @@ from encola.dashboard.listing import Listing, listing
 from encola.dashboard.looking import Budget, through
 from encola.dashboard.page import Done, Page, Refused, Visit
 from encola.dashboard.reasons import Group, Groups
-from encola.dashboard.redriving import CHOSEN_MAX, Act, Order, Plan, Seen
+from encola.dashboard.redriving import CHOSEN_MAX, WORDS, Act, Order, Plan, Seen
 from encola.dashboard.views.messages import READ
 from encola.dashboard.views.queue import Move, moves_of
 from encola.dashboard.works import TooManyWorksError, Work
+from encola.engine.lifecycle import Outcome
 from encola.engine.message import Peek
 from encola.engine.queue import Queue
 from encola.protocols.sqs import moves
@@ -159,12 +160,10 @@ async def plan(visit: Visit) -> Page:
         everything=wanted.everything,
         plan=found,
     )
-    is_dead_letter_queue = bool(broker.sources_of(queue.address))
+    without_target = any(one.what == WORDS[Outcome.NO_TARGET] for one in found.left_alone)
     more = {
         "targets": targets_of(visit, queue),
-        "is_dead_letter_queue": is_dead_letter_queue,
-        "in_one_task": _in_one_task(visit, queue, wanted),
-        "chosen": visit.query.all("chosen"),
+        "in_one_task": _can_be_one_task(visit, queue, wanted) and not without_target,
     }
     word = "Redrive" if twin.act == "redrive" else "Delete"
     return Page("plan.html", f"{word} from {twin.name}", twin, more)
@@ -191,8 +190,9 @@ def _wanted(visit: Visit, queue: Queue) -> Wanted:
     return Wanted(Order(act, queue, target_named(visit, queue, name)), name, seen, wanted)
 
 
-def _in_one_task(visit: Visit, queue: Queue, wanted: Wanted) -> bool:
-    """Is it what StartMessageMoveTask does?"""
+def _can_be_one_task(visit: Visit, queue: Queue, wanted: Wanted) -> bool:
+    """Is it what StartMessageMoveTask does? It ends at the first message that it cannot move: if there are such, the
+    others are better moved one by one."""
     is_dead_letter_queue = bool(visit.house.broker.sources_of(queue.address))
     return wanted.order.act == "redrive" and wanted.everything and is_dead_letter_queue
 
@@ -210,7 +210,7 @@ async def carry_out(visit: Visit) -> Done:
         told = redriving.told(wanted.order, outcomes)
         await visit.note(ACTIONS[wanted.order.act], name, f"{len(wanted.seen)} chosen{_to(wanted)}: {told}")
         return Done(f"{told[:1].upper()}{told[1:]}.", links.queue(name, "dead-letters"))
-    if _in_one_task(visit, queue, wanted):
+    if visit.form.flag("in_one_task") and _can_be_one_task(visit, queue, wanted):
         return await _start_task(visit, queue, wanted)
     return await _start_work(visit, queue, wanted)
 
