@@ -13,8 +13,33 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from ...process import ServerProcess
+from ..web import Web
 from .window import WAIT_MILLISECONDS, Complaints, chromium, context
 
+ATTACK = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
+PAGES = (
+    "./",
+    "queues-new",
+    "queues-new?fifo=1",
+    "queues/{queue}",
+    "queues/{queue}/confirm/purge",
+    "queues/{queue}/configuration",
+    "queues/{queue}/send",
+    "queues/{queue}/messages",
+    "queues/{queue}/messages?text=nothing+like+it",
+    "queues/{dead}/messages/{number}?show=hex",
+    "queues/{dead}/messages/{number}/edit",
+    "queues/{dead}/dead-letters",
+    "queues/{dead}/dead-letters/messages",
+    "queues/{dead}/dead-letters/plan?act=redrive&scope=all",
+    "queues/{dead}/dead-letters/plan?act=delete&scope=all",
+    "jobs",
+    "workers",
+    "mappings",
+    "server",
+    "audit",
+    "no-such-page",
+)
 HERE = Path(__file__).parent
 expect.set_options(timeout=WAIT_MILLISECONDS)
 
@@ -52,6 +77,33 @@ def page(browser: Browser, server: ServerProcess, complaints: Complaints) -> Ite
 def orders(sqs: Any, name: str) -> str:
     """The name of a queue where three messages wait; one of them tries to be a page."""
     url = sqs.create_queue(QueueName=name)["QueueUrl"]
-    for body in (json.dumps({"order": 17, "lines": ["tea"]}), "<script>document.title='taken'</script>", "three"):
+    for body in (json.dumps({"order": 17, "lines": ["tea"]}), ATTACK, "three"):
         sqs.send_message(QueueUrl=url, MessageBody=body)
     return name
+
+
+@pytest.fixture
+def dead(sqs: Any, name: str) -> str:
+    """The name of a dead-letter queue with three dead letters, one of them hostile; they come from ``NAME-source``."""
+    _dead_letters(sqs, name)
+    return name
+
+
+def _dead_letters(sqs: Any, name: str) -> None:
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    rule = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 1})
+    source = sqs.create_queue(QueueName=f"{name}-source", Attributes={"RedrivePolicy": rule})["QueueUrl"]
+    for body in (ATTACK, '{"order": 1}', '{"order": 2}'):
+        sqs.send_message(QueueUrl=source, MessageBody=body)
+    for _ in range(2):
+        sqs.receive_message(QueueUrl=source, MaxNumberOfMessages=10, VisibilityTimeout=0)
+
+
+@pytest.fixture
+def addresses(server: ServerProcess, orders: str, sqs: Any) -> list[str]:
+    """One of every kind of page, below /ui: of a queue, of its dead letters, and of one of them."""
+    dead = f"{orders}-dead"
+    _dead_letters(sqs, dead)
+    number = Web(server.url).twin(f"/ui/queues/{dead}/dead-letters/messages")["rows"][0]["id"]
+    return [path.format(queue=orders, dead=dead, number=number) for path in PAGES]

@@ -7,8 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from ...process import ServerProcess
-from .test_comfort import PAGES
-from .window import PHONE, context
+from .window import context
 
 AXE = Path(__file__).parents[1] / "browser" / "axe" / "axe.min.js"
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
@@ -25,29 +24,21 @@ def _violations(page: Page) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_on_any_page(browser: Browser, server: ServerProcess, orders: str, scheme: Any) -> None:
+def test_axe_finds_nothing_on_any_page(
+    browser: Browser, server: ServerProcess, addresses: list[str], scheme: Any
+) -> None:
     found: list[str] = []
     with context(browser, server.url, color_scheme=scheme, reduced_motion="reduce") as made:
         made.add_init_script(path=AXE)
         page = made.new_page()
-        for path in (*PAGES, "no-such-page"):
-            page.goto(path.format(queue=orders))
+        for path in addresses:
+            page.goto(path)
             found += _violations(page)
         page.goto("./")
         page.keyboard.press("?")
         found += _violations(page)
-    assert found == []
-
-
-def test_axe_finds_nothing_on_a_phone(browser: Browser, server: ServerProcess, orders: str) -> None:
-    found: list[str] = []
-    with context(browser, server.url, viewport=PHONE) as made:
-        made.add_init_script(path=AXE)
-        page = made.new_page()
-        for path in PAGES:
-            page.goto(path.format(queue=orders))
-            found += _violations(page)
     assert found == []
 
 

@@ -6,10 +6,7 @@ from typing import Any
 from playwright.sync_api import Page, expect
 
 from ...process import ServerProcess
-from .window import Complaints
-
-REFUSED = "status of 400"
-"""What the console says of a form that was refused."""
+from .window import REFUSED, Complaints
 
 
 def _tile(page: Page, label: str) -> Any:

@@ -22,6 +22,9 @@ PHONE = {"width": 360, "height": 740}
 WAIT_MILLISECONDS = 20_000
 """How long a page may take for what a test expects; it goes on as soon as it is there."""
 
+REFUSED = "status of 400"
+"""What the console says of a form that was refused."""
+
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
