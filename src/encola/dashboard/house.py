@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from encola.broker.broker import Broker
 from encola.dashboard.audit import Audit
 from encola.dashboard.config import DashboardConfig
+from encola.dashboard.letters import Letters
 from encola.dashboard.works import Works
 from encola.mappings.manager import Mappings
 from encola.metrics.sampler import Sampler
@@ -37,4 +38,5 @@ class House:
         self.facts = facts
         self.audit = Audit(broker)
         self.works = Works(broker.clock)
+        self.letters = Letters(broker)
         self.started_at = broker.clock.now()

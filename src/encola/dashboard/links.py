@@ -5,6 +5,8 @@ from urllib.parse import quote, urlencode
 UI = "/ui"
 """All pages but the first one, which is the root itself, begin with this: no queue's URL does."""
 
+JOB_IN_PATH_MAX = 1_500
+
 
 class Links:
     """``base`` comes first in every address; ``account`` is named in those of pages if it is not ``home``."""
@@ -25,6 +27,11 @@ class Links:
 
     def queue(self, name: str, *more: object, **query: object) -> str:
         return self.to("queues", name, *more, **query)
+
+    def job(self, key: str) -> str:
+        """A job by its key; one that no path can hold goes into the query."""
+        fits = len(quote(key, safe="")) <= JOB_IN_PATH_MAX and key.isprintable()
+        return self.to("jobs", key) if fits else self.to("job", key=key)
 
     def static(self, name: str, version: str) -> str:
         """A file that may be kept for ever under its version."""

@@ -2,7 +2,21 @@
 looked at anew (0: never)."""
 
 from encola.dashboard.routes import Route
-from encola.dashboard.views import audit, configuration, dead_letters, edit, messages, overview, queue, send, server
+from encola.dashboard.views import (
+    audit,
+    configuration,
+    dead_letters,
+    edit,
+    job,
+    jobs,
+    mappings,
+    messages,
+    overview,
+    queue,
+    send,
+    server,
+    workers,
+)
 
 ROUTES = (
     Route("", overview.page, beats=2),
@@ -22,6 +36,18 @@ ROUTES = (
     Route("queues/{queue}/dead-letters/messages", dead_letters.messages),
     Route("queues/{queue}/dead-letters/plan", dead_letters.plan, dead_letters.carry_out),
     Route("queues/{queue}/dead-letters/cancel", act=dead_letters.cancel),
+    Route("jobs", jobs.page, beats=2),
+    Route("jobs/{key...}", job.page, job.act, beats=1),
+    Route("job", job.page, job.act, beats=1),
+    Route("job-forget", job.forget_page, job.forget),
+    Route("jobs-retry", jobs.retry_page, jobs.retry),
+    Route("workers", workers.page, beats=2),
+    Route("workers/{worker}", workers.one, beats=1),
+    Route("workers/{worker}/stop", workers.confirm, workers.stop),
+    Route("workers-stop", workers.confirm_app, workers.stop_app),
+    Route("mappings", mappings.page, beats=2),
+    Route("mappings/{uuid}", mappings.one, mappings.act, beats=1),
+    Route("mappings/{uuid}/delete", mappings.confirm, mappings.delete),
     Route("works/{work}/cancel", act=queue.cancel_work),
     Route("server", server.page, beats=1),
     Route("audit", audit.page, beats=2),

@@ -6,6 +6,7 @@
 
 const live = { source: null, address: "", retry: 0 };
 const RETRY_MILLISECONDS_MAX = 10000;
+const MORPH = { beforeAttributeUpdated: (name, node) => !(name === "open" && node.tagName === "DETAILS") }; // his choice
 
 function listen() {
   const place = document.querySelector("#live[data-events]");
@@ -26,7 +27,7 @@ function listen() {
   source.addEventListener("page", (event) => {
     const now = document.getElementById("live");
     if (!now || now.querySelector("form:focus-within input:not([type=hidden])")) return;
-    Idiomorph.morph(now, event.data, { morphStyle: "innerHTML", ignoreActiveValue: true });
+    Idiomorph.morph(now, event.data, { morphStyle: "innerHTML", ignoreActiveValue: true, callbacks: MORPH });
     htmx.process(now);
     mark();
   });

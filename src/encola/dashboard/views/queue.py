@@ -138,4 +138,4 @@ async def cancel_work(visit: Visit) -> Done:
     if work is None:
         raise Refused("It has ended.", 409)
     await visit.note("CancelWork", work.title, f"{work.done} done")
-    return Done(f"{work.title}: cancelled.", visit.links.queue(work.queue))
+    return Done(f"{work.title}: cancelled.", visit.links.queue(work.queue) if work.queue else visit.links.to("jobs"))
