@@ -18,7 +18,7 @@ from encola.dashboard.reasons import sent_at
 from encola.engine.message import Instant, MessageId, Peek
 from encola.engine.queue import Queue
 
-CHUNK_FIRST, CHUNK_MIN, CHUNK_MAX = 60, 8, 500
+CHUNK_FIRST, CHUNK_MIN, CHUNK_MAX = 60, 4, 100
 CHUNK_BYTES = 4 * 1024 * 1024
 TURN_SECONDS = 0.005
 """After so long without a pause the server's other work has its turn."""
