@@ -91,8 +91,22 @@ def test_routes_take_names_out_of_paths() -> None:
 def test_figures_are_as_people_read_them() -> None:
     assert [figures.count(one) for one in (0, 999, 12345, None)] == ["0", "999", "12\u2009345", "\u2013"]
     assert [figures.rate(one) for one in (0, 0.001, 0.25, 3.14, 1204)] == ["0", "<0.01", "0.25", "3.1", "1\u2009204"]
-    spoken = [figures.duration(one) for one in (None, 0, 0.0004, 0.012, 4.2, 59.6, 185, 7800, 90000, 86400 * 3)]
-    assert spoken == ["never", "0 s", "0 s", "12 ms", "4.2 s", "1 min", "3 min 5 s", "2 h 10 min", "1 d 1 h", "3 d"]
+    spoken = [
+        figures.duration(one) for one in (None, 0, 0.00001, 0.0025, 0.012, 4.2, 59.6, 185, 7800, 90000, 86400 * 3)
+    ]
+    assert spoken == [
+        "never",
+        "0 s",
+        "0 s",
+        "2.5 ms",
+        "12 ms",
+        "4.2 s",
+        "1 min",
+        "3 min 5 s",
+        "2 h 10 min",
+        "1 d 1 h",
+        "3 d",
+    ]
     assert [figures.size(one) for one in (312, 1434, 1024**2, 5 * 1024**4)] == ["312 B", "1.4 kB", "1.0 MB", "5.0 TB"]
     assert figures.moment(0) == "\u2013"
     assert figures.moment(1_000) == "1970-01-01 00:00:01"

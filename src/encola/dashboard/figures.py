@@ -28,7 +28,8 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return "never"
     if seconds < 1:
-        return "0 s" if seconds < 0.0005 else f"{seconds * 1000:.0f} ms"
+        thousandths = seconds * 1000
+        return "0 s" if thousandths < 0.05 else f"{thousandths:.1f} ms" if thousandths < 10 else f"{thousandths:.0f} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
