@@ -105,3 +105,9 @@ class Desktop:
     def close(self) -> None:
         for context in self._contexts:
             context.close()
+
+
+def fits(page: Page) -> bool:
+    """Nothing is wider than the window: nobody has to scroll sideways."""
+    width, room = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    return bool(width <= room)

@@ -11,15 +11,18 @@ import json
 import subprocess
 import sys
 import threading
+import time
+import urllib.request
 from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
+import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ...process import ENCOLA, ServerProcess, clean_environment, client
+from ...process import ENCOLA, KEY_OPTIONS, ServerProcess, clean_environment, client
 from . import shop_tasks
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -27,6 +30,9 @@ TASKS = "tests.dashboard.browser.shop_tasks"
 ACCOUNT = "000000000000"
 ROUND_SECONDS = 0.1
 STOP_SECONDS_MAX = 30.0
+PATIENCE_SECONDS = 30.0
+
+Found = TypeVar("Found")
 
 CONFIGURATION = f"""
 [development]
@@ -65,6 +71,7 @@ class Shop:
         self._threads: list[threading.Thread] = []
         self._closing = threading.Event()
         self.failures: list[str] = []
+        self._mapping = ""
         self.sqs: Any = None
 
     # What tests use -----------------------------------------------------------------------------------
@@ -98,6 +105,35 @@ class Shop:
     def attributes(self, name: str) -> dict[str, str]:
         found = self.sqs.get_queue_attributes(QueueUrl=self.url(name), AttributeNames=["All"])
         return dict(found["Attributes"])
+
+    def twin(self, path: str) -> Any:
+        """The JSON of a page."""
+        request = urllib.request.Request(self.server.url + path, headers={"Accept": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+    def until(self, found: Callable[[], Found]) -> Found:
+        """Waits until something is found."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while not (one := found()):
+            assert time.monotonic() < end, f"it did not happen; the workers said:\n{self._log.read_text()[-3000:]}"
+            time.sleep(0.05)
+        return one
+
+    def mapping(self) -> str:
+        """The UUID of a mapping that is not declared: it can be changed. It is made when first asked for."""
+        if not self._mapping:
+            made = self.functions.create_event_source_mapping(
+                EventSourceArn=self.arn(self.queue("albums")), FunctionName="thumbnails", Enabled=True
+            )
+            self._mapping = str(made["UUID"])
+            self.until(lambda: self.twin(f"/ui/mappings/{self._mapping}")["mapping"]["state"] == "Enabled")
+        return self._mapping
+
+    @property
+    def functions(self) -> Any:
+        """A client for the mappings."""
+        return boto3.client("lambda", endpoint_url=self.server.url, region_name="us-east-1", **KEY_OPTIONS)
 
     def worker(self, *arguments: str) -> subprocess.Popen[bytes]:
         """One more worker process. It ends with the shop."""
