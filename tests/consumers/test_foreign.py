@@ -143,7 +143,7 @@ async def test_a_key_is_one_job_also_when_its_dead_letter_comes_back(
         first = await report.asend("2026-10")
         with pytest.raises(encola.JobDeadError):
             await first.aresult(SECONDS_MAX)
-        (message,) = await until(lambda: queues.receive(f"{queue}-dead"), "the dead letter")
+        (message,) = await asyncio.to_thread(queues.receive, f"{queue}-dead", 20)  # the loop is the worker's
         broken = False
         queues.send(queue, message["Body"], MessageAttributes=message["MessageAttributes"])  # as a redrive does
         await until(lambda: len(ran) == 2, "the second run")

@@ -16,6 +16,11 @@ Work = Callable[..., WorkProcess]
 LEFTOVERS = """
 import asyncio, atexit, os, pathlib, threading, time
 import encola
+from encola.consumers import ending, process
+
+if os.environ.get("HURRIED"):  # what is given no end is proved; how long it is waited for is not
+    ending.THREADS_SECONDS_MAX = ending.HANDLERS_SECONDS_MAX = 0.5
+    process.END_MARGIN_SECONDS = 2.0
 
 QUEUE = os.environ["NAME"]
 app = encola.App(QUEUE)
@@ -99,7 +104,7 @@ def leftovers(tmp_path: Path, queue: str, queues: Queues, work: Work) -> Leftove
 @pytest.mark.parametrize("task", ["start_a_thread", "listen_to_nobody", "have_the_loop_wait"])
 def test_a_thread_that_does_not_end_does_not_keep_its_worker(leftovers: Leftovers, task: str) -> None:
     """The process was there for ever, deaf to signals: Python waits for all threads at its end."""
-    worker = leftovers.start()
+    worker = leftovers.start(HURRIED="1")
     leftovers.send(task)
     leftovers.has_run()
     assert worker.stop() == 0
@@ -108,7 +113,7 @@ def test_a_thread_that_does_not_end_does_not_keep_its_worker(leftovers: Leftover
 
 
 def test_a_worker_that_is_renewed_leaves_its_threads_behind(leftovers: Leftovers) -> None:
-    supervisor = leftovers.start("--max-jobs", "1")
+    supervisor = leftovers.start("--max-jobs", "1", HURRIED="1")
     leftovers.send("start_a_thread")
     supervisor.ready(2)
     leftovers.send("start_a_thread")
@@ -129,7 +134,7 @@ def test_a_thread_that_ends_soon_and_the_handlers_after_it_have_their_time(lefto
 
 @pytest.mark.parametrize("task", ["end_soon", "start_a_thread"])
 def test_a_handler_of_atexit_that_does_not_end_is_cut_short(leftovers: Leftovers, task: str) -> None:
-    worker = leftovers.start(LINGER="1")
+    worker = leftovers.start(LINGER="1", HURRIED="1")
     leftovers.send(task)
     leftovers.has_run()
     assert worker.stop() == 0
@@ -143,10 +148,9 @@ def test_who_is_told_again_while_threads_are_waited_for_ends_at_once(leftovers: 
     assert worker.stop() == -signal.SIGTERM
 
 
-@pytest.mark.slow
 def test_a_task_that_holds_the_loop_of_a_worker_that_stops_does_not_keep_it(leftovers: Leftovers) -> None:
     """It cannot be cancelled, and no signal is heard: the worker ends after its grace period and some seconds."""
-    supervisor = leftovers.start("--max-jobs", "1")
+    supervisor = leftovers.start("--max-jobs", "1", HURRIED="1")
     leftovers.send("hold_the_loop")
     leftovers.has_run()
     leftovers.send("end_soon")
