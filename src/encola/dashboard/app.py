@@ -184,7 +184,10 @@ class Dashboard:
         status, message = _reason(error)
         await visit.note(route.path, "/".join(visit.names.values()), outcome=message)
         if route.view is not None and status != 404:
-            page = await route.view(visit)
+            try:
+                page = await route.view(visit)
+            except Refused:  # there is nothing to show: why the act was refused is what counts
+                raise Refused(message, status) from None
             page.status = status
             return self._html(visit, page, "", message)
         back = visit.form.text("back")

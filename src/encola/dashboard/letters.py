@@ -23,8 +23,9 @@ SEARCH = Budget(100_000, 5.0)
 """What an act may look at to find it."""
 
 KNOWN_MAX = 1_000
-LOOK_AGAIN: Instant = 10_000
-"""A message that was not found is looked for again after so many milliseconds."""
+LOOK_AGAIN_FACTOR, LOOK_AGAIN_MIN = 20, 1_000
+"""A message that was not found is looked for again after so many times what the look took, at least a second: it may be
+on its way, since the record of a job is told first."""
 
 NEAR: Instant = 2_000
 
@@ -39,7 +40,7 @@ class Letter(msgspec.Struct):
 
 
 class _Known(msgspec.Struct):
-    at: Instant
+    again_at: Instant
     changed_at: Instant
     message: MessageId | None
     stop: Stop
@@ -68,14 +69,16 @@ class Letters:
         key, now = (account, job.key), self._broker.clock.now()
         known = self._known.get(key)
         if known is not None and known.changed_at == job.updated_at:
-            if known.message is None and now - known.at < LOOK_AGAIN:
+            if known.message is None and now < known.again_at:
                 return Letter(home, queue, None, known.stop)
             peek = await self._broker.peek(queue, known.message) if known.message is not None else None
             if peek is not None and _is_of(peek, job.key):
                 return Letter(home, queue, peek, "enough")
         letter = await self.find(home, queue, job, GLANCE)
         message = letter.peek.state.id if letter.peek else None
-        self._known[key] = _Known(now, job.updated_at, message, letter.stop)
+        ended = self._broker.clock.now()
+        again_at = ended + max(LOOK_AGAIN_MIN, LOOK_AGAIN_FACTOR * (ended - now))
+        self._known[key] = _Known(again_at, job.updated_at, message, letter.stop)
         self._known.move_to_end(key)
         if len(self._known) > KNOWN_MAX:
             self._known.popitem(last=False)

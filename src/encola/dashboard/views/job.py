@@ -14,7 +14,18 @@ from encola.engine.changes import Refused as NotDone
 from encola.engine.lifecycle import Outcome
 from encola.engine.message import Instant
 from encola.engine.queue import Address
-from encola.engine.records import KEY_LENGTH_MAX, RESULT_BYTES_MAX, Cancel, Cancelled, Command, Forget, Held, Job, Reply
+from encola.engine.records import (
+    ERRORS_MAX,
+    KEY_LENGTH_MAX,
+    RESULT_BYTES_MAX,
+    Cancel,
+    Cancelled,
+    Command,
+    Forget,
+    Held,
+    Job,
+    Reply,
+)
 
 
 class Place(msgspec.Struct):
@@ -65,6 +76,7 @@ async def page(visit: Visit) -> Page:
         "may_retry": _may_retry(visit, job),
         "has_queue": visit.house.broker.find(Address(visit.account, job.queue)) is not None,
         "here": visit.links.job(job.key),
+        "errors_max": ERRORS_MAX,
     }
     return Page("job.html", job.key, twin, more)
 
