@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Most tests wait more than they compute, so there are more at a time than cores. A file's tests stay together.
+PARALLEL := -n 3 --dist loadfile
 READY := $(VENV)/.ready
 
 .PHONY: help demo test check serve bench format clean
@@ -20,14 +22,14 @@ demo: $(READY) ## Run the main job: a back office without a queue, with workers,
 	$(BIN)/python -m examples.back_office
 
 test: $(READY) ## Run every test (PYTEST="-k name" for some of them)
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
 
 check: $(READY) ## Lint, types, import floors and the rules of the house
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q tests/house
+	$(BIN)/python -m pytest -q $(PARALLEL) tests/house
 
 serve: $(READY) ## Run a server on 127.0.0.1:9324 with its data in ./encola-data
 	$(BIN)/encola serve
