@@ -13,33 +13,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from ...process import ServerProcess
-from ..web import Web
 from .window import WAIT_MILLISECONDS, Complaints, chromium, context
 
 ATTACK = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
-PAGES = (
-    "./",
-    "queues-new",
-    "queues-new?fifo=1",
-    "queues/{queue}",
-    "queues/{queue}/confirm/purge",
-    "queues/{queue}/configuration",
-    "queues/{queue}/send",
-    "queues/{queue}/messages",
-    "queues/{queue}/messages?text=nothing+like+it",
-    "queues/{dead}/messages/{number}?show=hex",
-    "queues/{dead}/messages/{number}/edit",
-    "queues/{dead}/dead-letters",
-    "queues/{dead}/dead-letters/messages",
-    "queues/{dead}/dead-letters/plan?act=redrive&scope=all",
-    "queues/{dead}/dead-letters/plan?act=delete&scope=all",
-    "jobs",
-    "workers",
-    "mappings",
-    "server",
-    "audit",
-    "no-such-page",
-)
 HERE = Path(__file__).parent
 expect.set_options(timeout=WAIT_MILLISECONDS)
 
@@ -98,12 +74,3 @@ def _dead_letters(sqs: Any, name: str) -> None:
         sqs.send_message(QueueUrl=source, MessageBody=body)
     for _ in range(2):
         sqs.receive_message(QueueUrl=source, MaxNumberOfMessages=10, VisibilityTimeout=0)
-
-
-@pytest.fixture
-def addresses(server: ServerProcess, orders: str, sqs: Any) -> list[str]:
-    """One of every kind of page, below /ui: of a queue, of its dead letters, and of one of them."""
-    dead = f"{orders}-dead"
-    _dead_letters(sqs, dead)
-    number = Web(server.url).twin(f"/ui/queues/{dead}/dead-letters/messages")["rows"][0]["id"]
-    return [path.format(queue=orders, dead=dead, number=number) for path in PAGES]

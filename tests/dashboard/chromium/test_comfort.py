@@ -1,4 +1,4 @@
-"""What makes pages pleasant: keys, light and dark, small screens, no scripts, and servers that come back."""
+"""What makes pages pleasant: keys, light and dark, no scripts, and servers that come back."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from ...process import ServerProcess, client
-from .window import PHONE, Complaints, context, too_wide
+from .window import Complaints, context
 
 
 def test_keys_lead_through_the_list_and_the_pages(page: Page, orders: str) -> None:
@@ -51,18 +51,6 @@ def test_light_or_dark_is_remembered(page: Page) -> None:
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
     page.keyboard.press("t")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == light
-
-
-def test_no_page_scrolls_sideways_on_a_phone(browser: Browser, server: ServerProcess, addresses: list[str]) -> None:
-    wide = {}
-    with context(browser, server.url, viewport=PHONE) as made:
-        page = made.new_page()
-        for path in addresses:
-            page.goto(path)
-            found = too_wide(page)
-            if found:
-                wide[path] = found
-    assert wide == {}
 
 
 def test_without_scripts_pages_show_and_act(browser: Browser, server: ServerProcess, orders: str) -> None:

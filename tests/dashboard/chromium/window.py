@@ -18,7 +18,6 @@ FLAGS = (
     "--disable-sync",
 )
 DESK = {"width": 1280, "height": 800}
-PHONE = {"width": 360, "height": 740}
 WAIT_MILLISECONDS = 20_000
 """How long a page may take for what a test expects; it goes on as soon as it is there."""
 
@@ -61,17 +60,3 @@ def context(browser: Browser, url: str, **options: Any) -> BrowserContext:
     made = browser.new_context(base_url=f"{url}/ui/", **{"viewport": DESK, **options})
     made.set_default_timeout(WAIT_MILLISECONDS)
     return made
-
-
-def too_wide(page: Page) -> list[str]:
-    """The elements that make a page scroll sideways."""
-    found: list[str] = page.evaluate(
-        """() => {
-            const width = document.documentElement.clientWidth;
-            if (document.documentElement.scrollWidth <= width) return [];
-            return [...document.querySelectorAll("body *")]
-                .filter((one) => one.getBoundingClientRect().right > width + 1)
-                .map((one) => one.outerHTML.slice(0, 120));
-        }"""
-    )
-    return found
