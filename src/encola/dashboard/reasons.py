@@ -78,6 +78,8 @@ class Groups:
         self.others = 0
 
     def add(self, peek: Peek) -> None:
+        """Counts one more, whatever the order in which they are looked at."""
+        """Puts a message into its group; a group tells its newest and its oldest, and the error of the newest."""
         reason, at, message = why(peek), sent_at(peek), peek.state.id
         key = (reason.reason, reason.source, reason.kind)
         group = self._groups.get(key)

@@ -34,7 +34,6 @@ from opentelemetry.sdk.metrics.export import Histogram as HistogramData
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from encola import __version__
 from encola.broker.broker import Broker
 from encola.engine.queue import Queue
 from encola.metrics.families import COUNTER, HISTOGRAMS, QUEUE, SERVER, Facts, Histogram, Value
@@ -79,8 +78,8 @@ class OtlpExport:
         logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)  # it would tell of each attempt
         timeout = min(EXPORT_SECONDS_MAX, seconds)
         self._exporter = OTLPMetricExporter(endpoint=endpoint, headers=dict(headers), timeout=timeout)
-        self._resource = Resource.create({"service.name": "encola", "service.version": __version__})
-        self._scope = InstrumentationScope("encola", __version__)
+        self._resource = Resource.create({"service.name": "encola", "service.version": self._version})
+        self._scope = InstrumentationScope("encola", self._version)
         self._started = time.time_ns()
         self._failing = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encola-otlp")

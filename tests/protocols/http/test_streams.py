@@ -91,13 +91,13 @@ async def test_a_client_that_leaves_closes_the_stream(how: str) -> None:
 
 async def test_a_slow_reader_holds_the_stream_up_and_is_cut_off_in_the_end() -> None:
     source = Source()
-    async with listening(source, write_bytes_max=10_000, write_seconds_max=0.5, sweep_seconds=0.05) as listener:
-        async with asking(listener) as reader:
-            await reader.readuntil(b"first\r\n")
-            for _ in range(1000):
-                source.pieces.put_nowait(b"z" * 100_000)
-            await asyncio.wait_for(source.closed.wait(), 20)
-            assert source.sent < 1000
+    limits = {"write_bytes_max": 10_000, "write_seconds_max": 0.5, "sweep_seconds": 0.05}
+    async with listening(source, **limits) as listener, asking(listener) as reader:
+        await reader.readuntil(b"first\r\n")
+        for _ in range(1000):
+            source.pieces.put_nowait(b"z" * 100_000)
+        await asyncio.wait_for(source.closed.wait(), 20)
+        assert source.sent < 1000
 
 
 async def test_a_listener_that_stops_ends_its_streams() -> None:
@@ -111,12 +111,12 @@ async def test_a_listener_that_stops_ends_its_streams() -> None:
 
 async def test_a_stream_outlives_the_waits_of_idle_connections() -> None:
     source = Source()
-    async with listening(source, idle_seconds_max=0.1, linger_seconds_max=0.1, sweep_seconds=0.02) as listener:
-        async with asking(listener) as reader:
-            await reader.readuntil(b"first\r\n")
-            await asyncio.sleep(0.5)
-            source.pieces.put_nowait(b"still here")
-            assert b"still here" in await reader.readuntil(b"here\r\n")
+    limits = {"idle_seconds_max": 0.1, "linger_seconds_max": 0.1, "sweep_seconds": 0.02}
+    async with listening(source, **limits) as listener, asking(listener) as reader:
+        await reader.readuntil(b"first\r\n")
+        await asyncio.sleep(0.5)
+        source.pieces.put_nowait(b"still here")
+        assert b"still here" in await reader.readuntil(b"here\r\n")
 
 
 async def test_a_head_request_gets_the_head_and_no_stream() -> None:
