@@ -20,6 +20,10 @@ Work = Callable[..., WorkProcess]
 OFFICE = """
 import os, pathlib, signal, sys, time
 import encola
+from encola.consumers import worker
+
+if os.environ.get("HURRIED"):  # that it does not wait for ever is proved, not how long it does
+    worker.STOP_SECONDS_MAX = 1.0
 
 app = encola.App(os.environ["NAME"], lease=float(os.environ.get("LEASE", "60")))
 QUEUE = os.environ["NAME"]
@@ -381,12 +385,12 @@ def test_a_worker_that_waits_for_its_server_can_be_stopped(start: Work, work: Wo
 # Without its server ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", ["killed", pytest.param("frozen", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("how", ["killed", "frozen"])
 def test_a_worker_ends_also_when_its_server_does_not_answer(tmp_path: Path, work: Work, queue: str, how: str) -> None:
     """What it cannot give back comes again when its lease is over."""
     with ServerProcess(tmp_path / "server") as server:
         office = Office(tmp_path, queue, Queues(server.url))
-        worker = work("office:app", "--grace", "0.2", NAME=queue, LEASE="2", url=server.url).ready()
+        worker = work("office:app", "--grace", "0.2", NAME=queue, LEASE="2", HURRIED="1", url=server.url).ready()
         office.send("patient", 1)
         office.noted("began 1 attempt 1")
         server.send_signal(signal.SIGKILL if how == "killed" else signal.SIGSTOP)
