@@ -85,8 +85,12 @@ async def _run(broker: Broker, order: Order, wanted: Filter) -> tuple[Works, lis
 
 
 async def _until_over(works: Works) -> None:
-    while works.running:
-        await asyncio.sleep(0)
+    try:
+        async with asyncio.timeout(20):
+            while works.running:
+                await asyncio.sleep(0)
+    finally:
+        await works.close()
 
 
 async def test_what_comes_in_while_a_work_runs_is_not_its_business(broker: Broker) -> None:

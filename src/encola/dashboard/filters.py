@@ -8,7 +8,7 @@ from encola.dashboard import spans
 from encola.dashboard.fields import Fields
 from encola.dashboard.reasons import sent_at, text_of, why
 from encola.engine.lifecycle import State, state_of
-from encola.engine.message import Duration, Header, Instant, Peek
+from encola.engine.message import Header, Instant, Peek
 
 TEXT_LENGTH_MAX = 1_000
 RECEIVES_MAX = 10**9
@@ -114,10 +114,6 @@ class Filter(msgspec.Struct, frozen=True, omit_defaults=True):
         return (
             self.reason in ("", found.reason) and self.source in ("", found.source) and self.error in ("", found.kind)
         )
-
-    def since(self, now: Instant) -> Duration | None:
-        """The earliest time of sending that fits, if the filter has one."""
-        return now - spans.span(self.younger) if self.younger else None
 
 
 def _has_attribute(wanted: str) -> Test:
