@@ -74,12 +74,13 @@ class OtlpExport:
         self._sampler = sampler
         self._facts = facts
         self._seconds = seconds
+        version = facts().version
         self._collector = urlsplit(endpoint).hostname
         logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)  # it would tell of each attempt
         timeout = min(EXPORT_SECONDS_MAX, seconds)
         self._exporter = OTLPMetricExporter(endpoint=endpoint, headers=dict(headers), timeout=timeout)
-        self._resource = Resource.create({"service.name": "encola", "service.version": self._version})
-        self._scope = InstrumentationScope("encola", self._version)
+        self._resource = Resource.create({"service.name": "encola", "service.version": version})
+        self._scope = InstrumentationScope("encola", version)
         self._started = time.time_ns()
         self._failing = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encola-otlp")
