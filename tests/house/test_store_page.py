@@ -28,4 +28,4 @@ def test_the_numbers_of_the_page_are_those_of_the_code() -> None:
     assert f"after {records.LOOKED_AT_MAX:,} rows or {records.FOUND_BYTES_MAX // MIB} MiB" in text
     assert f"blocks of {ledger.IDS_RESERVED:,}" in text
     assert f"{connection.WRITER_CACHE_KIB // 1024} MiB for the writer" in text
-    assert f"{connection.READER_CACHE_KIB // 1024} MiB for each of two readers" in text
+    assert f"{connection.READER_CACHE_KIB // 1024} MiB for each of three readers" in text
