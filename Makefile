@@ -3,8 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Most tests wait more than they compute, so there are more at a time than cores. A file's tests stay together.
-PARALLEL := -n 3 --dist loadfile
+# Most tests wait more than they compute, so there are more at a time than cores. A file's tests stay together, in the
+# order of the folders: files of one long test would come last otherwise, and the other processes would be idle.
+PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 READY := $(VENV)/.ready
 
 .PHONY: help demo test check serve bench format clean

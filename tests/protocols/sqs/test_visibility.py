@@ -34,9 +34,9 @@ async def test_the_timeout_of_the_queue_or_of_the_call(sqs: Client, clock: TestC
     url = await sqs.queue(VisibilityTimeout=5 if given_by == "queue" else 50)
     await sqs.send(url)
     assert len(await sqs.receive(url, **({"VisibilityTimeout": 5} if given_by == "call" else {}))) == 1
-    clock.turn(4_900)
+    clock.turn(4_000)
     assert await sqs.receive(url) == []
-    clock.turn(100)
+    clock.turn(1_000)
     assert len(await sqs.receive(url)) == 1
 
 
