@@ -45,6 +45,23 @@ async def test_viewers_of_one_page_share_its_work_and_hear_of_changes_only() -> 
     await live.close()
 
 
+async def test_who_comes_is_shown_what_there_is_and_not_what_was_seen_last() -> None:
+    """He acted, and is back on the page before its next beat: his act must not seem undone."""
+    live, shown = Live(beat_seconds=3600), "before"
+
+    async def look() -> dict[str, str]:
+        return {"page": shown}
+
+    async with aclosing(live.subscribe("key", look)) as events:
+        await _next(events)
+        assert await _next(events) == "event: page\ndata: before\n\n"
+    shown = "after"
+    async with aclosing(live.subscribe("key", look)) as events:
+        await _next(events)
+        assert await _next(events) == "event: page\ndata: after\n\n"
+    await live.close()
+
+
 async def test_a_page_that_fails_for_a_while_comes_back() -> None:
     live, fails = Live(beat_seconds=0.01), True
 

@@ -1,13 +1,15 @@
 """Live pages: an open page is told when what it shows has changed, as server-sent events.
 
 Viewers of one page share its work: it is looked at once a beat, as long as anybody looks, and what was found is sent to
-all of them if it differs from what they have. Events: ``page`` holds the page's live part as HTML, ``series`` the
+all of them if it differs from what they have. Whoever comes is shown what there is then, never what there was: he may
+have acted just before. Events: ``page`` holds the page's live part as HTML, ``series`` the
 last points of its charts as JSON. Source: HTML standard, "Server-sent events".
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable
 
 BEAT_SECONDS = 1.0
 VIEWERS_MAX = 200
@@ -34,11 +36,14 @@ class _Topic:
 
     def __init__(self) -> None:
         self.viewers: set[asyncio.Queue[str | None]] = set()
+        self.newcomers: set[asyncio.Queue[str | None]] = set()
+        self.wake = asyncio.Event()
         self.seen: dict[str, str] = {}
         self.task: asyncio.Task[None] | None = None
 
-    def tell(self, event: str | None) -> None:
-        for viewer in self.viewers:
+    def tell(self, event: str | None, viewers: Iterable["asyncio.Queue[str | None]"] | None = None) -> None:
+        """All of them, if not told whom."""
+        for viewer in self.viewers if viewers is None else viewers:
             if viewer.full():
                 viewer.get_nowait()
             viewer.put_nowait(event)
@@ -66,8 +71,8 @@ class Live:
         if topic is None:
             topic = self._topics[key] = _Topic()
         topic.viewers.add(viewer)
-        if topic.seen:
-            viewer.put_nowait("".join(event(name, data) for name, data in topic.seen.items()))
+        topic.newcomers.add(viewer)
+        topic.wake.set()
         if topic.task is None:
             topic.task = asyncio.create_task(self._watch(key, topic, look, beats), name="dashboard")
         return self._events(topic, viewer)
@@ -96,21 +101,29 @@ class Live:
                 yield event.encode()
         finally:
             topic.viewers.discard(viewer)
+            topic.newcomers.discard(viewer)
 
     async def _watch(self, key: Hashable, topic: _Topic, look: Look, beats: int) -> None:
-        """Looks once a beat, until nobody is left."""
+        """Looks once a beat, and when somebody comes, until nobody is left."""
         try:
             while topic.viewers:
+                topic.wake.clear()
+                newcomers, topic.newcomers = topic.newcomers, set()
                 try:
                     found = await look()
                 except Exception as error:  # the page may come back: a queue is deleted and created again
                     _log.debug("a live page failed with %s", type(error).__name__)
                     found = {"gone": ""}
-                events = [event(name, data) for name, data in found.items() if topic.seen.get(name) != data]
+                events = {name: event(name, data) for name, data in found.items()}
+                news = "".join(events[name] for name, data in found.items() if topic.seen.get(name) != data)
                 topic.seen = found
+                if news:
+                    topic.tell(news, topic.viewers - newcomers)
                 if events:
-                    topic.tell("".join(events))
-                await asyncio.sleep(self._beat * beats)
+                    topic.tell("".join(events.values()), topic.viewers & newcomers)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._beat * beats):
+                        await topic.wake.wait()
         finally:
             topic.task = None
             if self._topics.get(key) is topic:
