@@ -43,13 +43,13 @@ class Watch:
     """
 
     def __init__(self) -> None:
-        self._problems: list[str] = []
+        self.noted: list[str] = []
         self._allowed: list[re.Pattern[str]] = []
 
     def page(self, page: Page) -> None:
         """Looks at this page from now on."""
         page.on("console", self._console)
-        page.on("pageerror", lambda error: self._problems.append(f"error of a script: {error}"))
+        page.on("pageerror", lambda error: self.noted.append(f"error of a script: {error}"))
         page.on("requestfailed", self._failed)
         page.on("dialog", self._dialog)
 
@@ -63,18 +63,18 @@ class Watch:
 
     @property
     def problems(self) -> list[str]:
-        return [one for one in self._problems if not any(pattern.search(one) for pattern in self._allowed)]
+        return [one for one in self.noted if not any(pattern.search(one) for pattern in self._allowed)]
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            self._problems.append(f"console: {message.text} ({message.location.get('url')})")
+            self.noted.append(f"console: {message.text} ({message.location.get('url')})")
 
     def _failed(self, request: Request) -> None:
         if not _ENDED_BY_US.search(request.failure or ""):
-            self._problems.append(f"request failed: {request.method} {request.url} {request.failure}")
+            self.noted.append(f"request failed: {request.method} {request.url} {request.failure}")
 
     def _dialog(self, dialog: Dialog) -> None:
-        self._problems.append(f"dialog: {dialog.type} {dialog.message}")
+        self.noted.append(f"dialog: {dialog.type} {dialog.message}")
         dialog.dismiss()
 
 

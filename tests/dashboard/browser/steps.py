@@ -21,7 +21,8 @@ def tile(page: Page, label: str) -> Locator:
 
 def number(text: Locator) -> float:
     """The number that it says now."""
-    return float(text.inner_text().replace(",", "").split()[0])
+    digits = re.sub(r"[^\d.]", "", text.inner_text().split(" ")[0])  # between thousands is a narrow space
+    return float(digits)
 
 
 def told(page: Page) -> Locator:

@@ -6,6 +6,8 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from encola.dashboard.figures import count
+
 from .chromium import Watch
 from .shop import Shop
 from .steps import follow, number, press, row, rows, told
@@ -156,11 +158,11 @@ def test_thousands_of_dead_letters_go_back_with_progress_and_others_stay(page: P
     page.get_by_label("Which").select_option("all that fit")
     page.locator("select[name=to]").select_option(source)
     press(page, "Redrive…")
-    expect(page.locator("main")).to_contain_text(f"{source}: 1,800")
+    expect(page.locator("main")).to_contain_text(f"{source}: {count(1800)}")
     assert shop.attributes(dead)["ApproximateNumberOfMessages"] == "2000"
-    press(page, "Redrive 1,800")
+    press(page, f"Redrive {count(1800)}")
     expect(told(page)).to_contain_text("It has begun")
-    expect(page.locator(".work")).to_contain_text("1,800 done")
+    expect(page.locator(".work")).to_contain_text(f"{count(1800)} done")
     expect(page.locator("#live")).to_contain_text("200 messages are here")
     assert shop.attributes(source)["ApproximateNumberOfMessages"] == "1800"
     page.goto("/ui/audit?search=" + dead)
@@ -172,8 +174,7 @@ def test_dead_letters_of_the_shop_are_told_apart_by_their_reasons(page: Page, sh
     page.goto("/ui/queues/mails-dead/dead-letters")
     group = rows(page).filter(has_text="no such mailbox")
     expect(group).to_have_count(1)
-    count = number(group.locator("[data-label=Messages]"))
-    assert count >= 1
+    assert number(group.locator("[data-label=Messages]")) >= 1
     group.locator("th a").click()
     expect(rows(page).first).to_contain_text("no such mailbox")
     rows(page).first.get_by_role("link", name=re.compile("^Show the body of")).click()
