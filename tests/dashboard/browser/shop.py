@@ -33,6 +33,8 @@ STOP_SECONDS_MAX = 30.0
 PATIENCE_SECONDS = 30.0
 
 Found = TypeVar("Found")
+Step = Callable[[int], None]
+Role = Callable[[], Step]
 
 CONFIGURATION = f"""
 [development]
@@ -51,6 +53,8 @@ name = "uploads"
 queue = "uploads"
 function = "thumbnails"
 batch_size = 5
+report_batch_item_failures = true
+{{more}}
 """
 
 CUSTOMERS = ("blue", "green", "red", "yellow")
@@ -59,10 +63,13 @@ CUSTOMERS = ("blue", "green", "red", "yellow")
 class Shop:
     """See the module. ``sqs`` is a client for tests that look at what the pages did, or do something behind them."""
 
+    CONFIGURED = ""
+    """More of the server's configuration."""
+
     def __init__(self, directory: Path, workers: int = 1) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         file = directory / "encola.toml"
-        file.write_text(CONFIGURATION.format(root=ROOT))
+        file.write_text(CONFIGURATION.format(root=ROOT, more=self.CONFIGURED))
         self.server = ServerProcess(directory, "--config", str(file))
         self._log = directory / "workers.log"
         self._names = count(1)
@@ -155,11 +162,15 @@ class Shop:
         self.queue("bookings.fifo", FifoQueue="true", ContentBasedDeduplication="true")
         for _ in range(self._workers):
             self.worker("--concurrency", "4")
-        for role in (self._produce, self._ask, self._consume, self._serve_bookings):
+        for role in self.roles():
             thread = threading.Thread(target=self._again_and_again, args=(role(),), name=role.__name__, daemon=True)
             self._threads.append(thread)
             thread.start()
         return self
+
+    def roles(self) -> Sequence[Role]:
+        """Who is at work besides workers and function: each makes a step, which a thread takes again and again."""
+        return (self._produce, self._ask, self._consume, self._serve_bookings)
 
     def stop(self) -> None:
         """Ends all of them: threads, workers, server."""
@@ -186,7 +197,7 @@ class Shop:
         finally:
             self.server.kill()
 
-    def _again_and_again(self, step: Callable[[int], None]) -> None:
+    def _again_and_again(self, step: Step) -> None:
         for number in count():
             if self._closing.wait(ROUND_SECONDS):
                 return
@@ -195,7 +206,7 @@ class Shop:
             except (BotoCoreError, ClientError) as error:
                 self.failures.append(str(error))
 
-    def _produce(self) -> Callable[[int], None]:
+    def _produce(self) -> Step:
         sqs = client(self.server.url, retries=3)
 
         def step(number: int) -> None:
@@ -211,7 +222,7 @@ class Shop:
 
         return step
 
-    def _ask(self) -> Callable[[int], None]:
+    def _ask(self) -> Step:
         app = shop_tasks.shop(self.server.url)
 
         def step(number: int) -> None:
@@ -223,7 +234,7 @@ class Shop:
 
         return step
 
-    def _consume(self) -> Callable[[int], None]:
+    def _consume(self) -> Step:
         sqs = client(self.server.url, retries=3)
 
         def step(number: int) -> None:
@@ -238,7 +249,7 @@ class Shop:
 
         return step
 
-    def _serve_bookings(self) -> Callable[[int], None]:
+    def _serve_bookings(self) -> Step:
         sqs = client(self.server.url, retries=3)
 
         def step(number: int) -> None:

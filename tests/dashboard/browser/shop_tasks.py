@@ -18,7 +18,9 @@ def report(month: str, pages: int) -> str:
 
 
 def mail(order: int, address: str) -> dict[str, Any]:
-    """Nobody lives at nowhere.example; every seventh order finds the mail server busy once."""
+    """Nobody lives at nowhere.example, nobody answers at slow.example; every seventh order has to wait once."""
+    if address.endswith("@slow.example"):
+        raise TimeoutError("no answer from mx.slow.example within 10 s")
     if address.endswith("@nowhere.example"):
         raise encola.Permanent(f"550 no such mailbox: {address}")
     if order % 7 == 0 and encola.current_job().attempt == 1:
@@ -43,7 +45,7 @@ def shop(server: str | None = None) -> encola.App:
     """The application, as its workers and its producers have it."""
     made = encola.App("shop", server=server, lease=10)
     made.task(queue="reports", key="{month}", timeout=3600)(report)
-    made.task(queue="mails", key="{order}", retries=3)(mail)
+    made.task(queue="mails", key="{order}", retries=3, backoff=encola.Backoff(base=0.5))(mail)
     made.task(queue="invoices", key="{number}", retries=0)(invoice)
     return made
 

@@ -67,6 +67,8 @@ def test_a_mapping_tells_of_messages_that_failed(page: Page, shop: Shop) -> None
     shop.until(lambda: number(mapping.locator("[data-label=Done]")) > before)
     expect(mapping).to_contain_text("declared")
     follow(page, "thumbnails")
+    shop.until(lambda: number(tile(page, "Failed")) > 0)
+    expect(page.locator("main")).to_contain_text("reported by the function")
     expect(page.get_by_role("button", name="Disable")).to_have_count(0)
     expect(page.get_by_text("It is declared in the server's configuration: change it there.")).to_be_visible()
 
