@@ -66,7 +66,17 @@ def test_links_quote_names_and_name_the_account_where_it_is_another() -> None:
 
 @pytest.mark.parametrize(
     "target",
-    ["https://evil.example/", "//evil.example/ui/", "/\\evil", "/ui\\..\\x", "/ui/\\evil", "javascript:alert(1)", ""],
+    [
+        "https://evil.example/",
+        "//evil.example/ui/",
+        "/\\evil",
+        "/ui\\..\\x",
+        "/ui/\\evil",
+        "javascript:alert(1)",
+        "",
+        "/ui/\u2603",
+        "/ui/x\r\nSet-Cookie: a=b",
+    ],
 )
 def test_only_pages_of_ours_are_ours(target: str) -> None:
     links = Links("", "000000000000", "000000000000")
@@ -108,7 +118,9 @@ def test_figures_are_as_people_read_them() -> None:
         "3 d",
     ]
     assert [figures.size(one) for one in (312, 1434, 1024**2, 5 * 1024**4)] == ["312 B", "1.4 kB", "1.0 MB", "5.0 TB"]
-    assert figures.moment(0) == "\u2013"
+    for at in (0, None, 2**53, 10**15):  # a worker's clock may say anything
+        assert figures.moment(at) == "\u2013"
+        assert figures.iso(at) == ""
     assert figures.moment(1_000) == "1970-01-01 00:00:01"
 
 

@@ -185,6 +185,60 @@ def test_who_has_some_queues_sees_those_only(guarded: ServerProcess) -> None:
     assert web.post("/ui/queues/theirs/pause", page="/ui/queues/mine-1").status == 403
 
 
+def test_who_has_some_queues_is_not_told_of_others(guarded: ServerProcess) -> None:
+    sqs = client(guarded.url, **KEY_OPTIONS)
+    dead = sqs.create_queue(QueueName="secret-dead")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    rule = f'{{"deadLetterTargetArn": "{arn}", "maxReceiveCount": "3"}}'
+    url = sqs.create_queue(QueueName="mine-2", Attributes={"RedrivePolicy": rule})["QueueUrl"]
+    sqs.tag_queue(QueueUrl=url, Tags={"team": "blue"})
+    for _ in range(3):
+        sqs.send_message(QueueUrl=dead, MessageBody="x")
+    web = Web(guarded.url)
+    web.sign_in(*LIMITED)
+    for path in ("/ui/queues-new", "/", "/ui/queues/mine-2"):
+        assert "theirs" not in web.get(path).text
+        assert "secret-dead" not in web.get(path).text
+    standing = web.twin("/ui/queues/mine-2")["standing"]
+    assert (standing["dead_letter_queue"], standing["dead_letters"]) == ("", 0)
+    web.sign_in(*READER)
+    assert web.get("/ui/queues-new").status == 403
+
+
+def test_a_work_is_ended_by_who_began_it_or_may_end_it(guarded: ServerProcess) -> None:
+    for key in (READER, LIMITED):
+        web = Web(guarded.url)
+        web.sign_in(*key)
+        assert web.post("/ui/works/w1-1/cancel", page="/").status == 403
+
+
+def test_signing_in_from_a_page_of_another_site_is_refused(guarded: ServerProcess) -> None:
+    fields = {"access_key": KEY, "secret_key": SECRET}
+    web = Web(guarded.url)
+    answer = web.post_raw("/ui/sign-in", fields, headers={"Sec-Fetch-Site": "cross-site"})
+    assert answer.status == 403
+    assert SESSION not in web.cookies
+
+
+def test_streams_that_nobody_reads_take_no_place(guarded: ServerProcess) -> None:
+    import http.client
+
+    web = Web(guarded.url)
+    web.sign_in(KEY, SECRET)
+    cookie = {"Cookie": "; ".join(f"{name}={value}" for name, value in web.cookies.items())}
+    for number in range(230):
+        connection = http.client.HTTPConnection("127.0.0.1", guarded.port, timeout=30)
+        connection.request("HEAD", f"/?format=events&i={number}", headers=cookie)
+        assert connection.getresponse().status == 200
+        connection.close()
+    connection = http.client.HTTPConnection("127.0.0.1", guarded.port, timeout=30)
+    connection.request("GET", "/?format=events", headers=cookie)
+    response = connection.getresponse()
+    assert response.status == 200
+    assert response.readline().startswith(b"retry:")
+    connection.close()
+
+
 @pytest.mark.parametrize("token", ["", "wrong", None])
 def test_a_form_that_does_not_come_from_our_page_is_refused(guarded: ServerProcess, token: str | None) -> None:
     web, other = Web(guarded.url), Web(guarded.url)

@@ -146,9 +146,13 @@ class Dashboard:
         view = route.view
         assert view is not None  # noqa: S101 - the caller has looked
         await view(visit)  # what cannot be shown is refused now
+        if visit.request.method == "HEAD":
+            return Response(200, b"", _EVENTS)
         visit.live = True
 
         async def look() -> dict[str, str]:
+            if self._house.visitors.of(visit.request, visit.account) is None:
+                raise Refused("The session is over.", 401)
             page = await view(visit)
             found = {"page": self._render.live(page, visit)}
             series = getattr(page.twin, "series", None)
@@ -198,15 +202,18 @@ class Dashboard:
 
     def _form(self, visit: Visit) -> Fields:
         """The form, if it comes from a page that this visitor was shown. Raises Refused, FieldsError."""
-        request = visit.request
+        form = self._sent(visit.request)
+        if not self._house.visitors.admits(visit.visitor, form.text("csrf")):
+            raise Refused("This form is not valid any more. Load the page again, then repeat what you did.", 403)
+        return form
+
+    def _sent(self, request: Request) -> Fields:
+        """A form that no page of another site has sent. Raises Refused, FieldsError."""
         if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             raise Refused("This form was sent by a page of another site.", 403)
         if not request.headers.get("content-type", "").startswith(FORM):
             raise Refused("A form is expected.", 415)
-        form = Fields.parse(request.body)
-        if not self._house.visitors.admits(visit.visitor, form.text("csrf")):
-            raise Refused("This form is not valid any more. Load the page again, then repeat what you did.", 403)
-        return form
+        return Fields.parse(request.body)
 
     async def _door(self, visit: Visit, path: str) -> Response:
         """Signing in and out: the only pages for those who are nobody yet."""
@@ -219,7 +226,7 @@ class Dashboard:
             return self._answer(visit, 303, b"", (("Location", visit.links.overview()), *_FRESH))
         if visit.request.method != "POST":
             return self._html(visit, await sign_in.page(visit), *self._take_note(visit))
-        visit.form = Fields.parse(visit.request.body)
+        visit.form = self._sent(visit.request)
         token, problem = await sign_in.act(visit)
         if token is None:
             page = await sign_in.page(visit)

@@ -54,12 +54,22 @@ def size(octets: float | None) -> str:
 
 def moment(at: Instant | None) -> str:
     """A moment in UTC to the second: ``2026-10-07 12:00:00``."""
-    return DASH if not at else datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    found = _datetime(at)
+    return DASH if found is None else found.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def iso(at: Instant | None) -> str:
     """The same for machines, as ``<time datetime>`` wants it."""
-    return "" if not at else datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds")
+    found = _datetime(at)
+    return "" if found is None else found.isoformat(timespec="milliseconds")
+
+
+def _datetime(at: Instant | None) -> datetime | None:
+    """None for no moment, and for one that a client made up, beyond the end of the calendar."""
+    try:
+        return datetime.fromtimestamp(at / 1000, UTC) if at else None
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def percent(share: float | None) -> str:

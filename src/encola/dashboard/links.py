@@ -47,5 +47,7 @@ class Links:
 
     def is_ours(self, target: str) -> bool:
         """Is it an address of a page of ours, on this very server? Who follows it goes nowhere else."""
+        if not (target.isascii() and target.isprintable()):
+            return False
         path = target.partition("?")[0]
         return path == f"{self.base}/" or (path.startswith(f"{self.base}{UI}/") and "\\" not in target)

@@ -66,16 +66,7 @@ class Live:
         """The events of a page. Who has the same ``key`` sees the same. Raises TooManyViewersError."""
         if self._closed or self.viewers >= VIEWERS_MAX:
             raise TooManyViewersError
-        viewer: asyncio.Queue[str | None] = asyncio.Queue(WAITING_MAX)
-        topic = self._topics.get(key)
-        if topic is None:
-            topic = self._topics[key] = _Topic()
-        topic.viewers.add(viewer)
-        topic.newcomers.add(viewer)
-        topic.wake.set()
-        if topic.task is None:
-            topic.task = asyncio.create_task(self._watch(key, topic, look, beats), name="dashboard")
-        return self._events(topic, viewer)
+        return self._events(key, look, beats)
 
     async def close(self) -> None:
         """Tells everybody that it is over."""
@@ -87,7 +78,19 @@ class Live:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _events(self, topic: _Topic, viewer: "asyncio.Queue[str | None]") -> AsyncGenerator[bytes, None]:
+    async def _events(self, key: Hashable, look: Look, beats: int) -> AsyncGenerator[bytes, None]:
+        """Takes its place when it is first asked for an event, so that one that nobody reads holds none."""
+        if self._closed:
+            return
+        viewer: asyncio.Queue[str | None] = asyncio.Queue(WAITING_MAX)
+        topic = self._topics.get(key)
+        if topic is None:
+            topic = self._topics[key] = _Topic()
+        topic.viewers.add(viewer)
+        topic.newcomers.add(viewer)
+        topic.wake.set()
+        if topic.task is None:
+            topic.task = asyncio.create_task(self._watch(key, topic, look, beats), name="dashboard")
         try:
             yield f"retry: {RECONNECT_MILLISECONDS}\n\n".encode()
             while True:

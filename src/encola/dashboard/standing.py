@@ -5,6 +5,7 @@ from collections.abc import Container
 import msgspec
 
 from encola.broker.broker import Broker
+from encola.dashboard.page import Visit
 from encola.engine.queue import Address, Queue
 from encola.metrics.sampler import Sampler, Snapshot
 
@@ -74,3 +75,14 @@ def standing_of(queue: Queue, sampler: Sampler, broker: Broker, targets: Contain
         dead_letters=dead.total if dead else 0,
         is_dead_letter_queue=queue.address in targets,
     )
+
+
+def standing_seen(visit: Visit, queue: Queue, targets: Container[Address]) -> Standing:
+    """The same for a visitor, who is not told of a dead-letter queue that is not his to see."""
+    house = visit.house
+    standing = standing_of(queue, house.sampler, house.broker, targets)
+    if standing.dead_letter_queue and not visit.visitor.identity.unlimited:
+        target = house.broker.find(Address(queue.address.account, standing.dead_letter_queue))
+        if target is None or not visit.may("GetQueueAttributes", target):
+            standing.dead_letter_queue, standing.dead_letters = "", 0
+    return standing

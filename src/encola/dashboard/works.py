@@ -89,6 +89,11 @@ class Works:
         found = [work for work in self._works.values() if work.account == account and queue in (None, work.queue)]
         return found[::-1]
 
+    def find(self, account: str, work_id: str) -> Work | None:
+        """A work of the account."""
+        work = self._works.get(work_id)
+        return work if work is not None and work.account == account else None
+
     def cancel(self, account: str, work_id: str) -> Work | None:
         """Ends a work before its next step. None: there is no such work, or it has ended."""
         work = self._works.get(work_id)

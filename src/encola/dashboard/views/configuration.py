@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import msgspec
 
 from encola.dashboard import attributes
-from encola.dashboard.page import Done, Page, Visit
+from encola.dashboard.page import Done, Page, Refused, Visit
 from encola.engine.queue import Address, Queue
 from encola.protocols.sqs import mapping
 from encola.protocols.sqs import queues as operations
@@ -25,7 +25,8 @@ class Configuration(msgspec.Struct):
 async def page(visit: Visit) -> Page:
     queue = visit.queue()
     kept = _attributes(visit, queue)
-    twin = Configuration(queue.address.name, kept, queue.tags)
+    tags = queue.tags if visit.may("ListQueueTags", queue) else {}
+    twin = Configuration(queue.address.name, kept, tags)
     more = {
         "queue": queue,
         "table": attributes.attributes_of(queue.ordered),
@@ -57,6 +58,9 @@ class NewQueue(msgspec.Struct):
 
 
 async def new(visit: Visit) -> Page:
+    """For whoever may create some queue; whether it may have this name is asked when there is one."""
+    if visit.visitor.read_only or not visit.visitor.identity.may("CreateQueue"):
+        raise Refused("You may not create queues.", 403)
     fifo = visit.form.flag("fifo") or visit.query.flag("fifo")
     table = attributes.attributes_of(fifo)
     defaults = {one.name: one.default for one in table}
@@ -105,7 +109,10 @@ def _values(visit: Visit, kept: Mapping[str, str]) -> dict[str, str]:
 def _candidates(visit: Visit, ordered: bool, name: str) -> list[str]:
     """The queues that could take a queue's dead letters."""
     queues = visit.house.broker.queues(visit.account)
-    return [one.address.name for one in queues if one.ordered is ordered and one.address.name != name]
+    others = [one for one in queues if one.ordered is ordered and one.address.name != name]
+    if not visit.visitor.identity.unlimited:
+        others = [one for one in others if visit.may("GetQueueAttributes", one)]
+    return [one.address.name for one in others]
 
 
 def _arn(visit: Visit) -> str:

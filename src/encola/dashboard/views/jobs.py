@@ -114,6 +114,9 @@ async def retry_page(visit: Visit) -> Page:
 async def retry(visit: Visit) -> Done:
     """Starts it, for the jobs that were chosen, or for all that fit: a work."""
     demand(visit, "FindJobs")
+    demand(visit, "GetJobs")
+    if not visit.visitor.identity.may("SendMessage"):
+        raise Refused("You may not send messages, which is what a retry does.", 403)
     wanted = _dead(visit)
     keys = [key for key in visit.form.all("key") if 0 < len(key) <= KEY_LENGTH_MAX]
     chosen = visit.form.text("which") != "all"

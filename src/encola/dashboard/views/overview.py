@@ -7,7 +7,7 @@ import msgspec
 
 from encola.dashboard.page import Page, Visit
 from encola.dashboard.paging import Paging
-from encola.dashboard.standing import Standing, dead_letter_queues, standing_of
+from encola.dashboard.standing import Standing, dead_letter_queues, standing_seen
 from encola.engine.message import QueueId
 from encola.engine.queue import Queue
 
@@ -73,8 +73,8 @@ async def page(visit: Visit) -> Page:
 
 def standings(visit: Visit) -> list[Standing]:
     """How the queues stand that the visitor may see."""
-    house, targets = visit.house, dead_letter_queues(visit.house.broker)
-    return [standing_of(queue, house.sampler, house.broker, targets) for queue in _visible(visit)]
+    targets = dead_letter_queues(visit.house.broker)
+    return [standing_seen(visit, queue, targets) for queue in _visible(visit)]
 
 
 def _visible(visit: Visit) -> list[Queue]:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from encola.dashboard.page import Done, Page, Refused, Visit
+from encola.dashboard.page import Done, NotFound, Page, Refused, Visit
 from encola.dashboard.series import RANGES, Series, queue_series, range_of
-from encola.dashboard.standing import Standing, dead_letter_queues, standing_of
+from encola.dashboard.standing import Standing, dead_letter_queues, standing_of, standing_seen
 from encola.dashboard.works import Work
-from encola.engine.queue import Queue
+from encola.engine.queue import Address, Queue
 from encola.engine.workers import Seen
 from encola.protocols.sqs import queues as operations
 from encola.protocols.sqs import shapes as s
@@ -52,7 +52,7 @@ async def page(visit: Visit) -> Page:
     queue, house = visit.queue(), visit.house
     span, now = range_of(visit.query), house.broker.clock.now()
     twin = QueuePage(
-        standing=standing_of(queue, house.sampler, house.broker, dead_letter_queues(house.broker)),
+        standing=standing_seen(visit, queue, dead_letter_queues(house.broker)),
         range=span.name,
         series=await queue_series(house.sampler, queue.id, span, now, live=visit.live),
         consumers=_consumers(house.broker.workers.all(visit.account), queue) if visit.may("ListWorkers") else [],
@@ -105,9 +105,10 @@ async def resume(visit: Visit) -> Done:
 
 async def confirm(visit: Visit) -> Page:
     """Asks for the queue's name before all its messages, or the queue itself, are deleted."""
-    queue = visit.queue()
+    queue, act = visit.queue(), visit.names["act"]
+    if act not in ("purge", "delete"):
+        raise NotFound("There is no such act.")
     standing = standing_of(queue, visit.house.sampler, visit.house.broker, ())
-    act = "purge" if visit.names.get("act") == "purge" else "delete"
     title = f"{'Purge' if act == 'purge' else 'Delete'} {queue.address.name}"
     return Page("confirm.html", title, standing, {"act": act, "name": queue.address.name})
 
@@ -133,8 +134,13 @@ async def destroy(visit: Visit) -> Done:
 
 
 async def cancel_work(visit: Visit) -> Done:
-    """Ends what runs for an operator, before its next step."""
-    work = visit.house.works.cancel(visit.account, visit.names["work"])
+    """Ends what runs for an operator, before its next step: his own, or what he might end on that queue."""
+    works, work_id = visit.house.works, visit.names["work"]
+    found = works.find(visit.account, work_id)
+    if found is None or found.who != visit.visitor.name:
+        queue = visit.house.broker.find(Address(visit.account, found.queue)) if found and found.queue else None
+        visit.check("CancelMessageMoveTask", queue)
+    work = works.cancel(visit.account, work_id)
     if work is None:
         raise Refused("It has ended.", 409)
     await visit.note("CancelWork", work.title, f"{work.done} done")
