@@ -201,7 +201,7 @@ def test_check_tells_what_is_missing_and_what_is_broken(bare: Cli, tmp_path: Pat
             sqs.send_message_batch(QueueUrl=url, Entries=entries)
         assert server.stop() == 0
     assert bare("check", "--data", server.data).strip().endswith("is whole")
-    (database,) = server.data.glob("*.db")
+    database = server.data / "encola.db"
     with database.open("r+b") as file:  # a page in the middle is lost
         file.seek(database.stat().st_size // 2 // 4096 * 4096)
         file.write(b"\xaa" * 4096)
@@ -225,5 +225,5 @@ def test_shells_complete_commands_and_options(bare: Cli) -> None:
     for shell in ("bash", "zsh", "fish"):
         assert f"_ENCOLA_COMPLETE=complete_{shell}" in bare(_ENCOLA_COMPLETE=f"source_{shell}")
     words = {"_ENCOLA_COMPLETE": "complete_bash"}
-    assert bare(COMP_WORDS="encola re", COMP_CWORD="1", **words).split() == ["receive", "redrive"]
+    assert bare(COMP_WORDS="encola re", COMP_CWORD="1", **words).split() == ["receive", "resume", "redrive"]
     assert "--visibility" in bare(COMP_WORDS="encola receive --vis", COMP_CWORD="2", **words).split()

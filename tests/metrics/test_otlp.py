@@ -136,7 +136,7 @@ async def test_no_queue_is_lost_among_many(collector: Collector) -> None:
         await broker.create(Address(ACCOUNT, f"q{number}"), ordered=False, settings=Settings(), tags={})
     sampler = Sampler(broker, MemoryStore(), NoHistory())
     sampler.latest.update({queue.id: Snapshot(busy=1) for queue in broker.queues()})
-    export = OtlpExport(broker, sampler, Facts, collector.url, {}, 1)
+    export = OtlpExport(broker, sampler, Facts, collector.url, {}, 30)
     assert await asyncio.to_thread(export._send, export.moment())
     told = {queue for name, queue in collector.values if name == "encola_queue_consumers_busy"}
     assert told == {f"q{number}" for number in range(2500)}
@@ -150,7 +150,7 @@ async def test_endless_numbers_are_left_out(collector: Collector) -> None:
     queue = await broker.create(Address(ACCOUNT, "work"), ordered=False, settings=Settings(), tags={})
     sampler = Sampler(broker, MemoryStore(), NoHistory())
     sampler.latest[queue.id] = Snapshot(drain_seconds=None)
-    export = OtlpExport(broker, sampler, Facts, collector.url, {}, 1)
+    export = OtlpExport(broker, sampler, Facts, collector.url, {}, 30)
     assert await asyncio.to_thread(export._send, export.moment())
     assert ("encola_queue_drain_seconds", "work") not in collector.values
     assert collector.values["encola_queue_paused", "work"] == 0

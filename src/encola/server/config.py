@@ -36,8 +36,8 @@ LIST_FIELDS = (
     ("push", "url_prefixes"),
     ("dashboard", "proxy_peers"),
     ("dashboard", "proxy_operators"),
-    ("metrics", "otlp_headers"),
 )
+OBJECT_FIELDS = (("metrics", "otlp_headers"),)
 OF_COMMANDS = ("config", "endpoint")  # ENCOLA_CONFIG and ENCOLA_ENDPOINT stand for flags of the command line
 ACTIONS = (*OPERATIONS, PEEK.name, *JOB_ACTIONS, *LAMBDA_ACTIONS, *WORKER_ACTIONS, *CLOUDWATCH_ACTIONS)
 
@@ -200,9 +200,9 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         if section in LISTS and separator:
             raise ConfigError(f"{name}: {PREFIX}{section.upper()} holds all {section} as a JSON list")
         if section in LISTS:
-            values[section] = _listed(name, text)
+            values[section] = _decoded(name, text)
         elif separator:
-            values.setdefault(section, {})[field] = _listed(name, text) if (section, field) in LIST_FIELDS else text
+            values.setdefault(section, {})[field] = _value(name, text, section, field)
         elif section not in OF_COMMANDS and not _ORCHESTRATED.fullmatch(f"{name}={text}"):
             raise ConfigError(
                 f"{name} is not known: variables are called {PREFIX}<SECTION>__<FIELD>, with two underscores"
@@ -210,11 +210,17 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
-def _listed(name: str, text: str) -> Any:
+def _value(name: str, text: str, section: str, field: str) -> Any:
+    if (section, field) in LIST_FIELDS:
+        return _decoded(name, text)
+    return _decoded(name, text, "object") if (section, field) in OBJECT_FIELDS else text
+
+
+def _decoded(name: str, text: str, kind: str = "list") -> Any:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
-        raise ConfigError(f"{name} must hold JSON: a list, or an object") from None
+        raise ConfigError(f"{name} must hold a JSON {kind}") from None
 
 
 def _merge(base: dict[str, Any], more: Mapping[str, Any]) -> None:

@@ -114,7 +114,7 @@ def test_a_message_of_a_mebibyte_is_sent_from_the_form(page: Page, sqs: Any, ord
 def test_a_paused_queue_gives_nothing_until_it_is_resumed(page: Page, sqs: Any, orders: str) -> None:
     page.goto(f"queues/{orders}")
     page.get_by_role("button", name="Pause").click()
-    expect(page.get_by_text("Paused: nobody receives")).to_be_visible()
+    expect(page.get_by_text("Paused: nobody receives from this queue")).to_be_visible()
     assert "Messages" not in sqs.receive_message(QueueUrl=_url(sqs, orders))
     page.goto(f"./?search={orders}")
     expect(_row(page, orders)).to_contain_text("paused")

@@ -87,7 +87,8 @@ def test_no_form_breaks_the_query_protocol(port: int, name: str) -> None:
         with Raw(port).send(sent) as raw:
             answer = raw.answer()
             assert answer.status < 500
-            assert len(answer.body) < 3000
+            shows_a_page = sent.startswith(b"GET") and b"Action=" not in sent
+            assert len(answer.body) < (10_000 if shows_a_page else 3000)
 
 
 def test_absurd_bodies_leave_no_memory_behind(impatient: ServerProcess) -> None:
