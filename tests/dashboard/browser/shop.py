@@ -153,7 +153,7 @@ class Shop:
     # The load -----------------------------------------------------------------------------------------
 
     def start(self) -> "Shop":
-        """Returns when everything was started; nothing has happened yet."""
+        """Returns when everything is at work, and has its queues; not much has happened yet."""
         self.server.start()
         self.sqs = client(self.server.url, retries=3)
         self.queue("orders-dead")
@@ -166,7 +166,12 @@ class Shop:
             thread = threading.Thread(target=self._again_and_again, args=(role(),), name=role.__name__, daemon=True)
             self._threads.append(thread)
             thread.start()
+        self.until(self._is_open)
         return self
+
+    def _is_open(self) -> bool:
+        queues = {one["standing"]["name"] for one in self.twin("/")["rows"]}
+        return {"reports-dead", "mails-dead", "invoices-dead"} <= queues
 
     def roles(self) -> Sequence[Role]:
         """Who is at work besides workers and function: each makes a step, which a thread takes again and again."""

@@ -42,8 +42,9 @@ def test_a_queue_names_its_consumers(page: Page, shop: Shop) -> None:
     page.goto("/ui/queues/mails")
     consumers = page.locator("section", has=page.get_by_role("heading", name="Consumers", exact=True)).first
     expect(consumers.get_by_role("link").first).to_be_visible()
+    name = consumers.get_by_role("link").first.inner_text()
     consumers.get_by_role("link").first.click()
-    title(page, "Workers")
+    title(page, name)
 
 
 def test_a_mapping_is_disabled_and_enabled_and_messages_wait_meanwhile(page: Page, shop: Shop) -> None:
