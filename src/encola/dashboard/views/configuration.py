@@ -23,6 +23,7 @@ class Configuration(msgspec.Struct):
 
 
 async def page(visit: Visit) -> Page:
+    """What a queue's attributes are, in a form for whoever may change them."""
     queue = visit.queue()
     kept = _attributes(visit, queue)
     tags = queue.tags if visit.may("ListQueueTags", queue) else {}
