@@ -5,7 +5,7 @@ import threading
 from collections.abc import Mapping
 from types import TracebackType
 
-from aiohttp import ClientSession, ClientTimeout, web
+from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
 DROPPED = {"host", "connection", "transfer-encoding", "content-length", "content-encoding", "keep-alive"}
 START_SECONDS_MAX = 10.0
@@ -28,6 +28,8 @@ class Proxy:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True)
         self.url = ""
+        self.unreached = threading.Event()
+        """The server was asked for something, and was not there."""
 
     def __enter__(self) -> "Proxy":
         self._thread.start()
@@ -58,9 +60,13 @@ class Proxy:
         path = request.path_qs.removeprefix(self._prefix) if self._strip else request.path_qs
         sent = {name: value for name, value in request.headers.items() if name.lower() not in DROPPED}
         sent |= {"Host": request.host, **self._headers}
-        answer = await self._session.request(
-            request.method, self._target + path, headers=sent, data=await request.read(), allow_redirects=False
-        )
+        try:
+            answer = await self._session.request(
+                request.method, self._target + path, headers=sent, data=await request.read(), allow_redirects=False
+            )
+        except ClientError:
+            self.unreached.set()
+            return web.Response(status=502)
         async with answer:
             passed = web.StreamResponse(status=answer.status)
             for name, value in answer.headers.items():

@@ -1,5 +1,7 @@
 """Every page can be used by everybody: axe-core finds nothing, on a desk by day, and on a phone at night."""
 
+import html
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -43,6 +45,15 @@ def test_a_page_keeps_nobody_out(window: Page, shop: Shop, site: str) -> None:
         shop.until(lambda: fits(window))  # charts are drawn anew a moment later
         found += [f"{scheme}, {size['width']} wide: {told}" for told in violations(window)]
     assert not found, "\n".join(found)
+
+
+def test_every_page_has_a_twin_a_link_away(window: Page, shop: Shop) -> None:
+    for site in SITES.keys() - {"no such page"}:
+        answer = window.request.get(SITES[site](shop))
+        assert answer.ok
+        link = re.search('<a href="([^"]+)">JSON</a>', answer.text())
+        assert link
+        assert shop.twin(html.unescape(link[1]))
 
 
 def test_the_list_of_keys_keeps_nobody_out(window: Page) -> None:

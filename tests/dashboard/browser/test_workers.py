@@ -88,3 +88,18 @@ def test_a_mapping_is_changed_and_what_cannot_be_is_refused(page: Page, shop: Sh
     expect(told(page)).to_be_visible()
     expect(page.locator("main")).to_contain_text("up to 7 messages")
     assert shop.functions.get_event_source_mapping(UUID=shop.mapping())["BatchSize"] == 7
+
+
+def test_a_mapping_is_deleted_after_a_second_look(page: Page, shop: Shop) -> None:
+    name = shop.queue()
+    made = shop.functions.create_event_source_mapping(EventSourceArn=shop.arn(name), FunctionName="thumbnails")
+    page.goto(f"/ui/mappings?search={name}")
+    is_live(page)
+    expect(rows(page)).to_contain_text("Enabled")
+    follow(page, "thumbnails")
+    follow(page, "Delete…")
+    press(page, page.locator("main form button.danger").inner_text())
+    page.goto(f"/ui/mappings?search={name}")
+    expect(rows(page)).to_have_count(0)
+    page.goto(f"/ui/audit?search={made['UUID']}")
+    expect(rows(page).first).to_contain_text("DeleteEventSourceMapping")
