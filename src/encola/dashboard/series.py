@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from encola.dashboard.fields import Fields
-from encola.engine.message import Duration, QueueId
+from encola.engine.message import Duration, Instant, QueueId
 from encola.engine.metrics import Gauge, Point
 from encola.engine.queue import DAY, HOUR, MINUTE, SECOND
 from encola.metrics.sampler import Sampler
@@ -40,27 +40,32 @@ class Series(msgspec.Struct):
     values: dict[str, list[float | None]]
 
 
-Column = Callable[[Point, float], float | None]
-"""A number from a point and the seconds of its interval."""
+Column = Callable[[Point], float | None]
+"""A number from a point."""
 
 
 def _average(gauge: Gauge, point: Point) -> float | None:
     return gauge.total / point.samples if point.samples else None
 
 
+def _rate(count: float, point: Point) -> float | None:
+    """A second: there is a sample for each, also in an interval that has only begun."""
+    return count / point.samples if point.samples else None
+
+
 COLUMNS: Mapping[str, Column] = {
-    "visible": lambda point, _: _average(point.visible, point),
-    "in_flight": lambda point, _: _average(point.not_visible, point),
-    "delayed": lambda point, _: _average(point.delayed, point),
-    "age": lambda point, _: point.age.high,
-    "age_new": lambda point, _: point.age_new.high,
-    "age_retrying": lambda point, _: point.age_retrying.high,
-    "arrivals": lambda point, seconds: point.sent / seconds,
-    "services": lambda point, seconds: point.deleted / seconds,
-    "dead": lambda point, _: point.dead_lettered,
-    "busy": lambda point, _: _average(point.busy, point),
-    "idle": lambda point, _: _average(point.idle, point),
-    "parked": lambda point, _: _average(point.parked, point),
+    "visible": lambda point: _average(point.visible, point),
+    "in_flight": lambda point: _average(point.not_visible, point),
+    "delayed": lambda point: _average(point.delayed, point),
+    "age": lambda point: point.age.high,
+    "age_new": lambda point: point.age_new.high,
+    "age_retrying": lambda point: point.age_retrying.high,
+    "arrivals": lambda point: _rate(point.sent, point),
+    "services": lambda point: _rate(point.deleted, point),
+    "dead": lambda point: point.dead_lettered,
+    "busy": lambda point: _average(point.busy, point),
+    "idle": lambda point: _average(point.idle, point),
+    "parked": lambda point: _average(point.parked, point),
 }
 
 
@@ -70,16 +75,20 @@ def range_of(query: Fields) -> Range:
     return next((one for one in RANGES if one.name == wanted), RANGES[0])
 
 
-async def queue_series(sampler: Sampler, queue: QueueId, span: Range, now: int, *, live: bool) -> Series:
+def beginning(span: Range, now: Instant, *, live: bool) -> Instant:
+    """When the first point begins. It is a step short of the range: the finest points are kept for no longer than the
+    range is, and time goes on while they are asked for."""
+    return now - (LIVE_POINTS * span.step if live else span.span - span.step)
+
+
+async def queue_series(sampler: Sampler, queue: QueueId, span: Range, now: Instant, *, live: bool) -> Series:
     """All points of a range; only the last few for a page that has the others."""
-    length = LIVE_POINTS * span.step if live else span.span
-    points: Sequence[Point] = await sampler.series(queue, now - length, now + 1, span.step)
-    seconds = span.step / SECOND
+    points: Sequence[Point] = await sampler.series(queue, beginning(span, now, live=live), now + 1, span.step)
     return Series(
         x=[point.at // SECOND for point in points],
         step=span.step // SECOND,
         span=span.span // SECOND,
-        values={name: [_rounded(column(point, seconds)) for point in points] for name, column in COLUMNS.items()},
+        values={name: [_rounded(column(point)) for point in points] for name, column in COLUMNS.items()},
     )
 
 

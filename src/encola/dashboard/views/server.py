@@ -5,23 +5,23 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from encola.dashboard.page import Page, Visit
-from encola.dashboard.series import LIVE_POINTS, RANGES, Range, Series, range_of
+from encola.dashboard.series import RANGES, Range, Series, beginning, range_of
 from encola.engine.message import Instant
 from encola.engine.metrics import COMMIT_BUCKETS, GROUP_BUCKETS, ServerPoint
 from encola.engine.queue import SECOND
 from encola.metrics.sampler import Sampler
 
-Column = Callable[[ServerPoint, float], float | None]
+Column = Callable[[ServerPoint], float | None]
 
 COLUMNS: Mapping[str, Column] = {
-    "commits": lambda point, seconds: point.commits / seconds,
-    "calls": lambda point, seconds: point.calls / seconds,
-    "group": lambda point, _: point.calls / point.commits if point.commits else None,
-    "commit": lambda point, _: point.commit_seconds / point.commits if point.commits else None,
-    "commit_max": lambda point, _: point.commit_seconds_max if point.commits else None,
-    "connections": lambda point, _: point.connections.total / point.samples,
-    "parked": lambda point, _: point.parked.total / point.samples,
-    "bytes": lambda point, _: point.store_bytes.total / point.samples,
+    "commits": lambda point: point.commits / point.samples,
+    "calls": lambda point: point.calls / point.samples,
+    "group": lambda point: point.calls / point.commits if point.commits else None,
+    "commit": lambda point: point.commit_seconds / point.commits if point.commits else None,
+    "commit_max": lambda point: point.commit_seconds_max if point.commits else None,
+    "connections": lambda point: point.connections.total / point.samples,
+    "parked": lambda point: point.parked.total / point.samples,
+    "bytes": lambda point: point.store_bytes.total / point.samples,
 }
 
 
@@ -87,12 +87,10 @@ def _bars(limits: Sequence[float], counts: Sequence[int]) -> list[Bar]:
 
 
 async def _series(sampler: Sampler, span: Range, now: Instant, *, live: bool) -> Series:
-    length = LIVE_POINTS * span.step if live else span.span
-    points = await sampler.server_series(now - length, now + 1, span.step)
-    seconds = span.step / SECOND
+    points = await sampler.server_series(beginning(span, now, live=live), now + 1, span.step)
     return Series(
         x=[point.at // SECOND for point in points],
         step=span.step // SECOND,
         span=span.span // SECOND,
-        values={name: [column(point, seconds) for point in points] for name, column in COLUMNS.items()},
+        values={name: [column(point) for point in points] for name, column in COLUMNS.items()},
     )
