@@ -45,7 +45,7 @@ batch_size = 10
 maximum_concurrency = 2
 """
 
-LONG_REPORTS = (("2026-08", 900), ("2026-09", 1_500), ("2026-10", 4_000))
+LONG_REPORTS = (("2026-08", 3_300), ("2026-09", 4_500), ("2026-10", 9_000))
 
 
 class BusyDay(Shop):
@@ -56,6 +56,9 @@ class BusyDay(Shop):
     def start(self) -> "BusyDay":
         super().start()
         self.queue("newsletter", RedrivePolicy=self._rule("orders-dead"))
+        self.queue("uploads-dead")
+        rule = {"RedrivePolicy": self._rule("uploads-dead"), "VisibilityTimeout": "10"}
+        self.sqs.set_queue_attributes(QueueUrl=self.url("uploads"), Attributes=rule)
         self.queue("stock-alerts")
         for first in range(0, 3_480, 10):
             entries = [_issue(one) for one in range(first, first + 10)]
