@@ -10,6 +10,9 @@ from collections.abc import Iterator
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOURS = 256
+APART = 1_000
+"""Colours differ for the eye that are so far from each other: the sum of the squares of what their parts differ by."""
+
 CHANNELS = {2: 3, 6: 4}
 """Bytes of a pixel, by the picture's type: RGB, and RGB with alpha."""
 
@@ -26,7 +29,7 @@ def smaller(picture: bytes) -> bytes:
         for row in _unfiltered(data, width * channels, channels)
     ]
     counted = Counter(pixel for row in rows for pixel in row)
-    palette = [colour for colour, _ in counted.most_common(COLOURS)]
+    palette = _chosen([colour for colour, _ in counted.most_common()])
     places = {colour: place for place, colour in enumerate(palette)}
     for colour in counted:
         if colour not in places:
@@ -35,6 +38,16 @@ def smaller(picture: bytes) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
     made = [(b"IHDR", header), (b"PLTE", b"".join(palette)), (b"IDAT", zlib.compress(packed, 9)), (b"IEND", b"")]
     return SIGNATURE + b"".join(_chunk(name, content) for name, content in made)
+
+
+def _chosen(colours: list[bytes]) -> list[bytes]:
+    """First those that look like no other, however rare: a green dot stays green. Then the most frequent others."""
+    chosen: list[bytes] = []
+    for colour in colours:
+        if len(chosen) < COLOURS // 2 and all(_distance(one, colour) > APART for one in chosen):
+            chosen.append(colour)
+    known = set(chosen)
+    return chosen + [colour for colour in colours if colour not in known][: COLOURS - len(chosen)]
 
 
 def _chunks(picture: bytes) -> Iterator[tuple[bytes, bytes]]:
