@@ -23,7 +23,7 @@ from .cutting_proxy import CuttingProxy
 JOBS = {"transactional": 12_000, "tracked": 4_000, "untracked": 4_000}
 WORKERS = 2
 SEED = int(os.environ.get("CHAOS_SEED", "20261124"))
-SECONDS_MAX = 240
+SECONDS_MAX = 720
 CALM_SECONDS = (0.3, 1.5)
 """Between two disasters."""
 

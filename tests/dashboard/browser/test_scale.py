@@ -17,7 +17,7 @@ from .chromium import Desktop, Watch
 from .shop import ROOT
 from .steps import follow, is_live, number, row, rows, tile
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # a million messages take their time on a busy machine
 
 QUEUES = 1_000
 MESSAGES = 1_000_000
