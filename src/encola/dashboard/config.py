@@ -5,6 +5,8 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
+from encola.protocols.aws.credentials import DEFAULT_ACCOUNT, is_account
+
 HOUR_SECONDS = 3600
 
 _BASE_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
@@ -26,7 +28,7 @@ class DashboardConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     proxy_header: str = ""
     proxy_peers: tuple[str, ...] = ()
     proxy_operators: tuple[str, ...] = ()
-    proxy_account: str = "000000000000"
+    proxy_account: str = DEFAULT_ACCOUNT
 
     def __post_init__(self) -> None:
         if not is_base_path(self.base_path):
@@ -37,7 +39,7 @@ class DashboardConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             raise ValueError("proxy_header must be the name of a header, as X-Forwarded-User")
         if self.proxy_header and not self.proxy_peers:
             raise ValueError("proxy_header needs proxy_peers: the addresses of the proxies that may set it")
-        if len(self.proxy_account) != 12 or not (self.proxy_account.isascii() and self.proxy_account.isdigit()):
+        if not is_account(self.proxy_account):
             raise ValueError("proxy_account must have 12 digits")
 
     def is_operator(self, user: str) -> bool:

@@ -9,8 +9,6 @@ A session is a signed cookie, so it outlives a restart of the server, and needs 
 server's own key and with the credential's secret: if that changes, or the credential goes, the session ends.
 """
 
-import base64
-import binascii
 import hmac
 import secrets
 import time
@@ -21,6 +19,7 @@ import msgspec
 
 from encola.dashboard import cookies, tokens
 from encola.dashboard.config import HOUR_SECONDS, DashboardConfig
+from encola.protocols.aws.basic import BasicKeys, is_basic
 from encola.protocols.aws.credentials import (
     DEFAULT_ACCOUNT,
     DEFAULT_REGION,
@@ -45,18 +44,17 @@ ADDRESSES_MAX = 10_000
 
 
 class Visitor(msgspec.Struct, frozen=True):
-    """``name`` is whom the audit log names. ``csrf`` must come back with every form. ``scripted``: no browser.
+    """``name`` is whom the audit log names. ``csrf`` must come back with every form.
 
-    ``read_only``: may not act at all, whatever a queue's policy says.
+    ``read_only``: may not act at all, whatever a queue's policy says. ``visit`` is to be set as a cookie, if it is new.
     """
 
     name: str
     identity: Identity
     csrf: str = ""
     signed_in: bool = False
-    scripted: bool = False
     read_only: bool = False
-    visit: str = ""  # to be set as a cookie, if it is new
+    visit: str = ""
 
 
 class Session(msgspec.Struct, array_like=True):
@@ -77,7 +75,7 @@ class Visitors:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
-        self._credentials = {one.access_key: one for one in credentials}
+        self._keys = BasicKeys(credentials)
         self._wall = wall
         self._failed: dict[str, deque[float]] = {}
         self.key = b""
@@ -85,12 +83,12 @@ class Visitors:
     @property
     def open(self) -> bool:
         """Nobody has to sign in."""
-        return not self._credentials and not self._config.proxy_header
+        return not self.has_credentials and not self._config.proxy_header
 
     @property
     def has_credentials(self) -> bool:
         """There is something to sign in with."""
-        return bool(self._credentials)
+        return len(self._keys) > 0
 
     def of(self, request: Request, account: str) -> Visitor | None:
         """Who asks; None: somebody who has to sign in first. ``account`` is what an open server's page names."""
@@ -118,7 +116,7 @@ class Visitors:
 
     def sign_in(self, access_key: str, secret_key: str, address: str) -> str | None:
         """The value of the session's cookie, or None if the two do not fit together. See ``blocked``."""
-        credential = self._proved(access_key, secret_key)
+        credential = self._keys.proved(access_key, secret_key.encode())
         if credential is None:
             self._note_failure(address)
             return None
@@ -145,12 +143,6 @@ class Visitors:
             self._failed.pop(next(iter(self._failed)))
         self._failed.setdefault(address, deque(maxlen=ATTEMPTS_MAX)).append(self._wall())
 
-    def _proved(self, access_key: str, secret_key: str) -> Credential | None:
-        credential = self._credentials.get(access_key)
-        secret = credential.secret_key if credential else secrets.token_urlsafe()  # as long as for a known key
-        fits = hmac.compare_digest(secret.encode(), secret_key.encode())
-        return credential if fits else None
-
     def _session(self, token: str) -> Credential | None:
         content = tokens.content_of(token)
         if content is None:
@@ -159,7 +151,7 @@ class Visitors:
             session = msgspec.msgpack.decode(content, type=Session)
         except msgspec.MsgspecError:
             return None
-        credential = self._credentials.get(session.access_key)
+        credential = self._keys.find(session.access_key)
         if credential is None or tokens.verify(self._key_of(credential), "session", token) is None:
             return None
         return credential if session.until > self._wall() else None
@@ -168,19 +160,15 @@ class Visitors:
         return hmac.digest(self.key, credential.secret_key.encode(), "sha256")
 
     def _basic(self, request: Request) -> Visitor | None:
-        scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "basic" or self.blocked(request.peer):
+        authorization = request.headers.get("authorization", "")
+        if not is_basic(authorization) or self.blocked(request.peer):
             return None
-        try:
-            access_key, colon, secret_key = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
-        except (binascii.Error, ValueError):
-            return None
-        credential = self._proved(access_key, secret_key) if colon else None
+        credential = self._keys.of_header(authorization)
         if credential is None:
             self._note_failure(request.peer)
             return None
         identity = self._limited(identity_of(credential, DEFAULT_REGION))
-        return Visitor(credential.name or credential.access_key, identity, scripted=True, read_only=True)
+        return Visitor(credential.name or credential.access_key, identity, read_only=True)
 
     # Others -------------------------------------------------------------------------------------------
 

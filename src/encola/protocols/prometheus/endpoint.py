@@ -5,15 +5,12 @@ With credentials, a scraper signs in by HTTP Basic with an access key and its se
 is limited to some queues does not see the server's own metrics. ``public`` lets everybody see everything.
 """
 
-import base64
-import binascii
-import hmac
-import secrets
 from collections.abc import Sequence
 from urllib.parse import parse_qsl
 
 from encola.metrics.prometheus import OPEN, TEXT, Prometheus, Scope
-from encola.protocols.aws.credentials import DEFAULT_REGION, Credential, Identity, identity_of
+from encola.protocols.aws.basic import BasicKeys
+from encola.protocols.aws.credentials import DEFAULT_REGION, Credential, identity_of
 from encola.protocols.http.message import Request, Response
 
 PATH = "/metrics"
@@ -37,8 +34,7 @@ class PrometheusEndpoint:
     def __init__(self, prometheus: Prometheus, credentials: Sequence[Credential], *, public: bool = False) -> None:
         self._prometheus = prometheus
         self._open = public or not credentials
-        self._credentials = {one.access_key: one for one in credentials}
-        self._nobody = secrets.token_hex(32)  # an unknown key takes the same way as a known one, with this secret
+        self._keys = BasicKeys(credentials)
 
     async def handle(self, request: Request) -> Response:
         """Answers one scrape. ``?queue=PATTERN``, which may come several times, asks for some queues only."""
@@ -49,9 +45,10 @@ class PrometheusEndpoint:
         if self._open:
             scope = Scope(wanted=wanted)
         else:
-            identity = self._identity(request.headers.get("authorization", ""))
-            if identity is None:
+            credential = self._keys.of_header(request.headers.get("authorization", ""))
+            if credential is None:
                 return UNKNOWN
+            identity = identity_of(credential, DEFAULT_REGION)
             if not identity.may(ACTION):
                 return REFUSED
             scope = Scope(identity.account, identity.queues, wanted, identity.allows(ACTION, ""))
@@ -59,20 +56,6 @@ class PrometheusEndpoint:
         body = await self._prometheus.render(scope, open_metrics=open_metrics)
         kind = OPEN if open_metrics else TEXT
         return Response(200, body, (("Content-Type", kind), ("Cache-Control", "no-store")))
-
-    def _identity(self, authorization: str) -> Identity | None:
-        scheme, _, encoded = authorization.partition(" ")
-        if scheme.lower() != "basic":
-            return None
-        try:
-            access_key, _, secret = base64.b64decode(encoded.strip(), validate=True).partition(b":")
-        except (binascii.Error, ValueError):
-            return None
-        credential = self._credentials.get(access_key.decode("utf-8", "replace"))
-        expected = credential.secret_key if credential else self._nobody
-        if not hmac.compare_digest(secret, expected.encode()) or credential is None:
-            return None
-        return identity_of(credential, DEFAULT_REGION)
 
 
 def _query(target: str) -> list[tuple[str, str]]:
