@@ -10,7 +10,6 @@ the stream that keeps an open page up to date (``?format=events``).
 import logging
 import re
 import secrets
-import traceback
 from collections.abc import Mapping
 
 import msgspec
@@ -32,6 +31,7 @@ from encola.dashboard.views.problem import Problem
 from encola.dashboard.visitors import SESSION, VISIT, Visitor
 from encola.engine.store import StoreError
 from encola.protocols.aws.credentials import DEFAULT_ACCOUNT, Identity
+from encola.protocols.http.failures import log_failure
 from encola.protocols.http.message import Request, Response
 from encola.protocols.sqs.errors import SqsError
 
@@ -254,8 +254,7 @@ class Dashboard:
     def _problem(self, visit: Visit, error: Exception) -> Response:
         status, message = _reason(error)
         if status == 500:
-            frames = "".join(traceback.format_tb(error.__traceback__))  # not its text: it may hold what clients sent
-            _log.error("a page failed with %s\n%s", type(error).__name__, frames)
+            log_failure(_log, "a page", error)
         page = Page("problem.html", "Not found" if status == 404 else "Problem", Problem(message), status=status)
         if _wants_json(visit.request) or visit.query.text("format"):
             return self._answer(visit, status, msgspec.json.encode(page.twin) + b"\n", _JSON)

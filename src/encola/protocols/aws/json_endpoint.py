@@ -6,7 +6,6 @@
 """
 
 import logging
-import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ import msgspec
 from encola.broker.message_ids import MessageIds
 from encola.engine.store import StoreError
 from encola.protocols.aws.identity import Authenticator, AuthError, Identity
+from encola.protocols.http.failures import log_failure
 from encola.protocols.http.message import Request, Response
 
 CONTENT_TYPE = ("Content-Type", "application/x-amz-json-1.0")
@@ -108,9 +108,7 @@ class JsonEndpoint:
         """A failure that is not the caller's."""
         if isinstance(error, StoreError):
             return JsonError("ServiceUnavailable", self._unavailable)
-        # Neither the request nor the error's own text: both may hold what clients sent.
-        frames = "".join(traceback.format_tb(error.__traceback__))
-        self._log.error("%s failed with %s\n%s", operation[:100], type(error).__name__, frames)
+        log_failure(self._log, operation[:100], error)
         return JsonError("InternalFailure", "The request failed for a reason on our side.")
 
     def _failure(self, code: str, message: str, status: int, request_id: str) -> Response:

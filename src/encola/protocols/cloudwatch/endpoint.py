@@ -7,7 +7,6 @@ request, which becomes the same shape.
 """
 
 import logging
-import traceback
 from collections.abc import Awaitable, Callable, Coroutine
 from types import ModuleType
 from typing import Any
@@ -21,6 +20,7 @@ from encola.protocols.aws.identity import Authenticator, AuthError, Identity
 from encola.protocols.cloudwatch import data, listing, shapes, statistics, wire_cbor, wire_json, wire_query
 from encola.protocols.cloudwatch.desk import Desk, Source
 from encola.protocols.cloudwatch.errors import OF_AUTHENTICATION, SHAPES, CloudWatchError, invalid
+from encola.protocols.http.failures import log_failure
 from encola.protocols.http.message import Request, Response
 
 SERVICE = "monitoring"
@@ -94,7 +94,7 @@ class CloudWatchEndpoint:
                 "InvalidAction", f"Of CloudWatch {', '.join(OPERATIONS)} are served, not {name[:100] or 'this'}."
             )
         shape, perform = found
-        if not may(identity, name):
+        if not identity.may(name):
             raise CloudWatchError(
                 "AccessDenied", f"User: {identity.arn} is not authorized to perform: cloudwatch:{name}"
             )
@@ -104,11 +104,6 @@ class CloudWatchEndpoint:
             raise invalid(f"The request has an invalid parameter: {error}") from None
         result: dict[str, Any] = msgspec.to_builtins(await perform(self._desk, identity, asked))
         return result
-
-
-def may(identity: Identity, action: str) -> bool:
-    """May the caller do this at all, on whatever queue?"""
-    return msgspec.structs.replace(identity, queues=("*",)).allows(action, "")
 
 
 def _failure(wire: ModuleType, error: CloudWatchError, request_id: str) -> Response:
@@ -121,7 +116,5 @@ def _ours(error: Exception, operation: str) -> CloudWatchError:
     """A failure that is not the caller's."""
     if isinstance(error, StoreError):
         return CloudWatchError("ServiceUnavailable", "The service is not available now. Try again later.")
-    # Neither the request nor the error's own text: both may hold what clients sent.
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    _log.error("%s failed with %s\n%s", operation[:100], type(error).__name__, frames)
+    log_failure(_log, operation[:100], error)
     return CloudWatchError("InternalServiceError", "The request failed for a reason on our side.")

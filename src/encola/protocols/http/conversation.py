@@ -10,12 +10,12 @@ All waits are judged by the listener's sweep.
 
 import asyncio
 import logging
-import traceback
 from collections import deque
 from typing import Protocol, cast
 
 from encola.protocols.http.codec import CONTINUE, BadRequestError, Parsed, RequestParser, encode, refusal
 from encola.protocols.http.errand import Errand
+from encola.protocols.http.failures import log_failure
 from encola.protocols.http.limits import HttpLimits
 from encola.protocols.http.message import AccessHook, Handler, Response
 from encola.protocols.http.outflow import Outflow
@@ -177,7 +177,7 @@ class Conversation(asyncio.Protocol):
                 return
             self._write(parsed, response)
         else:
-            _log_failure(error)
+            log_failure(_log, "a handler", error)
             self._write(parsed, INTERNAL_ERROR)
         if self._pending and not self._starting:
             self._serve_pending()
@@ -193,7 +193,7 @@ class Conversation(asyncio.Protocol):
         try:
             data = encode(response, house.common_headers, close, parsed.say_keep_alive, head)
         except ValueError as error:
-            _log_failure(error)
+            log_failure(_log, "a handler", error)
             response = INTERNAL_ERROR
             data = encode(response, house.common_headers, close, head=head)
         if self._transport is not None:
@@ -224,7 +224,7 @@ class Conversation(asyncio.Protocol):
         """The stream came to its end."""
         self._outflow = None
         if error is not None and not isinstance(error, asyncio.CancelledError):
-            _log_failure(error)
+            log_failure(_log, "a handler", error)
             self.abort()  # without a last chunk, so that the client knows
             return
         if self._transport is not None:
@@ -308,9 +308,3 @@ class Conversation(asyncio.Protocol):
                 self._refuse(BadRequestError(408, "the body took too long"))
         elif waited > limits.header_seconds_max:
             self._refuse(BadRequestError(408, "the request took too long"))
-
-
-def _log_failure(error: BaseException | None) -> None:
-    # Neither the request nor the error's own text: both may hold what clients sent.
-    frames = "".join(traceback.format_tb(error.__traceback__)) if error is not None else ""
-    _log.error("a handler failed with %s\n%s", type(error).__name__, frames)

@@ -8,7 +8,6 @@ A caller needs the right to the action on the mapping's queue; he sees and touch
 import base64
 import binascii
 import logging
-import traceback
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -22,6 +21,7 @@ from encola.mappings.manager import Mappings, View
 from encola.mappings.model import MappingError, Settings
 from encola.mappings.validate import queue_of_source
 from encola.protocols.aws.identity import Authenticator, AuthError, Identity
+from encola.protocols.http.failures import log_failure
 from encola.protocols.http.message import Request, Response
 from encola.protocols.lambda_api.errors import OF_AUTHENTICATION, SHAPES, body_of
 from encola.protocols.lambda_api.mapping import answer_of, merged, missing, settings_of
@@ -76,9 +76,7 @@ class LambdaEndpoint:
         except StoreError:
             return _refusal("ServiceException", "The service is not available now: nothing was stored.", request_id)
         except Exception as error:
-            # Neither the request nor the error's own text: both may hold what clients sent.
-            frames = "".join(traceback.format_tb(error.__traceback__))
-            _log.error("%s failed with %s\n%s", request.method, type(error).__name__, frames)
+            log_failure(_log, request.method, error)
             return _refusal("ServiceException", "The request failed for a reason on our side.", request_id)
 
     def _operation(self, request: Request) -> tuple[Operation, str]:

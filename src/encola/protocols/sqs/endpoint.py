@@ -6,7 +6,6 @@ Whatever goes wrong on the way is answered in the same protocol; what is our own
 """
 
 import logging
-import traceback
 from collections.abc import Awaitable, Coroutine
 from typing import Any
 
@@ -15,6 +14,7 @@ from encola.broker.errors import QueueGoneError
 from encola.broker.message_ids import MessageIds
 from encola.engine.store import StoreError
 from encola.protocols.aws.identity import Authenticator, AuthError, Identity
+from encola.protocols.http.failures import log_failure
 from encola.protocols.http.message import Request, Response
 from encola.protocols.sqs import wire_json, wire_query
 from encola.protocols.sqs.desk import Call, Desk, SqsOptions
@@ -155,7 +155,5 @@ def _ours(error: Exception, operation: str) -> SqsError:
     """A failure that is not the caller's."""
     if isinstance(error, StoreError):
         return SqsError("ServiceUnavailable", UNAVAILABLE)
-    # Neither the request nor the error's own text: both may hold what clients sent.
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    _log.error("%s failed with %s\n%s", operation[:100], type(error).__name__, frames)
+    log_failure(_log, operation[:100], error)
     return SqsError("InternalFailure", "The request failed for a reason on our side.")
