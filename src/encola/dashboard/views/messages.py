@@ -11,11 +11,11 @@ from encola.dashboard.filters import STATE_WORDS, STATES, Filter
 from encola.dashboard.listing import ORDERS, ROWS, Row, listing, row_of
 from encola.dashboard.page import Attachment, Done, NotFound, Page, Refused, Visit
 from encola.dashboard.redriving import WORDS, Seen, chosen_ones
+from encola.dashboard.rights import permitted
 from encola.engine.lifecycle import Outcome
 from encola.engine.message import Header, Instant, MessageId, Peek
 from encola.engine.queue import Queue
 from encola.engine.records import Failure
-from encola.protocols.aws.json_endpoint import may
 
 READ = "PeekMessages"
 
@@ -163,7 +163,7 @@ def _attribute(name: str, header: Header) -> Attribute:
 
 async def job_of(visit: Visit, peek: Peek) -> JobSeen | None:
     """The job whose message it is, if it has a record and the visitor may see it."""
-    if not may(visit.visitor.identity, "GetJobs"):
+    if not permitted(visit, "GetJobs"):
         return None
     app, job = job_named(peek.body, peek.envelope.message_id)
     if not (app and job):

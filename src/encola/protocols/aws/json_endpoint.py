@@ -14,10 +14,9 @@ import msgspec
 from encola.broker.message_ids import MessageIds
 from encola.engine.store import StoreError
 from encola.protocols.aws.identity import Authenticator, AuthError, Identity
+from encola.protocols.aws.json_wire import CONTENT_TYPE
 from encola.protocols.http.failures import log_failure
 from encola.protocols.http.message import Request, Response
-
-CONTENT_TYPE = ("Content-Type", "application/x-amz-json-1.0")
 
 STATUSES = {
     "ValidationException": 400,

@@ -9,9 +9,10 @@ from typing import Any, NoReturn
 
 import cbor2
 
+from encola.protocols.aws.json_wire import error_headers
 from encola.protocols.cloudwatch.errors import CloudWatchError
 from encola.protocols.cloudwatch.shapes import TIMES
-from encola.protocols.cloudwatch.wire_json import error_headers, prepared
+from encola.protocols.cloudwatch.wire_json import prepared
 from encola.protocols.http.message import Request, Response
 
 PREFIX = "/service/GraniteServiceVersion20100801/operation/"
@@ -77,4 +78,4 @@ def _times(value: Any) -> Any:
 def failure(code: str, shape: str, message: str, status: int, request_id: str) -> Response:
     """An error by its parts: its shape, and in a header its code of the Query protocol."""
     body = cbor2.dumps({"__type": f"com.amazonaws.cloudwatch#{shape}", "message": message})
-    return Response(status, body, (*error_headers(code, shape, status, request_id), _PROTOCOL, CONTENT_TYPE))
+    return Response(status, body, (*error_headers(shape, code, status, request_id), _PROTOCOL, CONTENT_TYPE))

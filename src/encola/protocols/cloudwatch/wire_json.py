@@ -8,15 +8,15 @@ from typing import Any
 
 import msgspec
 
+from encola.protocols.aws import json_wire
+from encola.protocols.aws.json_wire import CONTENT_TYPE, without_nulls
 from encola.protocols.cloudwatch.errors import CloudWatchError
 from encola.protocols.cloudwatch.shapes import TIMES_ASKED
 from encola.protocols.http.message import Request, Response
 
 PREFIX = "GraniteServiceVersion20100801."
-CONTENT_TYPE = ("Content-Type", "application/x-amz-json-1.0")
 
 _encode = msgspec.json.Encoder().encode
-_RECEIVER_FROM = 500
 
 
 def decode(request: Request) -> tuple[str, dict[str, Any]]:
@@ -35,20 +35,11 @@ def prepared(tree: Any) -> dict[str, Any]:
     """The tree with its times in milliseconds, and without what is null. Raises CloudWatchError."""
     if not isinstance(tree, dict):
         raise CloudWatchError("MalformedInput", "The request body must be an object.")
-    given: dict[str, Any] = _without_nulls(tree)
+    given: dict[str, Any] = without_nulls(tree)
     for name in TIMES_ASKED:
         if name in given:
             given[name] = _instant(name, given[name])
     return given
-
-
-def _without_nulls(value: Any) -> Any:
-    """A member that is null did not come (Smithy, JSON protocols)."""
-    if isinstance(value, dict):
-        return {name: _without_nulls(one) for name, one in value.items() if one is not None}
-    if isinstance(value, list):
-        return [_without_nulls(one) for one in value]
-    return value
 
 
 def _instant(name: str, value: Any) -> int:
@@ -63,15 +54,4 @@ def answer(operation: str, result: dict[str, Any], request_id: str) -> Response:
 
 def failure(code: str, shape: str, message: str, status: int, request_id: str) -> Response:
     """An error by its parts: its shape, and in a header its code of the Query protocol."""
-    body = _encode({"__type": f"com.amazonaws.cloudwatch#{shape}", "message": message})
-    return Response(status, body, (*error_headers(code, shape, status, request_id), CONTENT_TYPE))
-
-
-def error_headers(code: str, shape: str, status: int, request_id: str) -> tuple[tuple[str, str], ...]:
-    """What SDKs read of an error besides its body."""
-    fault = "Receiver" if status >= _RECEIVER_FROM else "Sender"
-    return (
-        ("x-amzn-RequestId", request_id),
-        ("x-amzn-errortype", shape),
-        ("x-amzn-query-error", f"{code};{fault}"),
-    )
+    return json_wire.failure("com.amazonaws.cloudwatch", shape, code, message, status, request_id)

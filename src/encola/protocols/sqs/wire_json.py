@@ -7,14 +7,13 @@ from typing import Any
 
 import msgspec
 
+from encola.protocols.aws import json_wire
+from encola.protocols.aws.json_wire import CONTENT_TYPE, without_nulls
 from encola.protocols.http.message import Response
 from encola.protocols.sqs.errors import SHAPES, SqsError
 from encola.protocols.sqs.shapes import Empty, Shape
 
-CONTENT_TYPE = ("Content-Type", "application/x-amz-json-1.0")
-
 _encode = msgspec.json.Encoder().encode
-_RECEIVER_FROM = 500
 
 
 def decode(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
@@ -25,20 +24,12 @@ def decode(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
         except msgspec.ValidationError:
             if b"null" not in body:
                 raise
-            return msgspec.convert(_without_nulls(msgspec.json.decode(body)), decoder.type)
+            # Nulls are rare, so the fast way does not look for them.
+            return msgspec.convert(without_nulls(msgspec.json.decode(body)), decoder.type)
     except msgspec.ValidationError as error:
         raise SqsError("SerializationException", str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise SqsError("SerializationException", "The request body is not valid JSON.") from None
-
-
-def _without_nulls(value: Any) -> Any:
-    """A member that is null did not come (Smithy, JSON protocols): rare, so the fast way does not look for it."""
-    if isinstance(value, dict):
-        return {name: _without_nulls(one) for name, one in value.items() if one is not None}
-    if isinstance(value, list):
-        return [_without_nulls(one) for one in value]
-    return value
 
 
 def answer(result: Shape, request_id: str) -> Response:
@@ -54,12 +45,4 @@ def error_answer(error: SqsError, request_id: str) -> Response:
 
 def failure(shape: str, code: str, message: str, status: int, request_id: str) -> Response:
     """An error by its parts (authentication errors have no shape of their own)."""
-    fault = "Receiver" if status >= _RECEIVER_FROM else "Sender"
-    body = _encode({"__type": f"com.amazonaws.sqs#{shape}", "message": message})
-    headers = (
-        ("x-amzn-RequestId", request_id),
-        CONTENT_TYPE,
-        ("x-amzn-errortype", shape),
-        ("x-amzn-query-error", f"{code};{fault}"),
-    )
-    return Response(status, body, headers)
+    return json_wire.failure("com.amazonaws.sqs", shape, code, message, status, request_id)
