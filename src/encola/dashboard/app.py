@@ -40,7 +40,6 @@ NOTE = "encola_note"
 
 NOTE_LENGTH_MAX = 500
 KEY_KIND, KEY_NAME, KEY_BYTES = "dashboard", "key", 32
-FORM_BYTES_MAX = 8 * 1024 * 1024
 
 SECURITY = (
     (

@@ -7,7 +7,7 @@ and to the store, where the newest are kept for the page that shows them.
 import heapq
 import logging
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -50,12 +50,11 @@ class Audit:
     def __init__(self, broker: Broker) -> None:
         self._done = _Ring(broker, KIND, KEPT_MAX)
         self._refused = _Ring(broker, KIND_REFUSED, REFUSED_MAX)
-        self._broker = broker
 
     async def open(self) -> None:
         """Reads what is kept."""
         for ring in (self._done, self._refused):
-            ring.read(await self._broker.notes(ring.kind))
+            await ring.open()
 
     async def note(self, entry: Entry) -> None:
         """Durable on return. Raises StoreError."""
@@ -84,13 +83,14 @@ class _Ring:
     """The newest entries of a kind, in memory and in the store."""
 
     def __init__(self, broker: Broker, kind: str, kept_max: int) -> None:
-        self.kind = kind
+        self._kind = kind
         self._broker = broker
         self._kept_max = kept_max
         self._entries: deque[Entry] = deque()
         self._keys: deque[str] = deque()
 
-    def read(self, notes: Mapping[str, bytes]) -> None:
+    async def open(self) -> None:
+        notes = await self._broker.notes(self._kind)
         for key in sorted(notes):
             self._entries.append(msgspec.msgpack.decode(notes[key], type=Entry))
             self._keys.append(key)
@@ -103,7 +103,7 @@ class _Ring:
         while len(self._keys) > self._kept_max:
             changes[self._keys.popleft()] = None
             self._entries.popleft()
-        await self._broker.keep(self.kind, changes)
+        await self._broker.keep(self._kind, changes)
 
     def newest(self) -> Iterator[Entry]:
         return reversed(self._entries)

@@ -1,12 +1,13 @@
 """The series of a page's charts: points of the history, as columns of numbers."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 
 from encola.dashboard.fields import Fields
 from encola.engine.message import Duration, Instant, QueueId
-from encola.engine.metrics import Gauge, Point
+from encola.engine.metrics import Gauge, Point, ServerPoint
 from encola.engine.queue import DAY, HOUR, MINUTE, SECOND
 from encola.metrics.sampler import Sampler
 
@@ -40,7 +41,8 @@ class Series(msgspec.Struct):
     values: dict[str, list[float | None]]
 
 
-Column = Callable[[Point], float | None]
+Sample = TypeVar("Sample", Point, ServerPoint)
+Column = Callable[[Sample], float | None]
 """A number from a point."""
 
 
@@ -53,7 +55,7 @@ def _rate(count: float, point: Point) -> float | None:
     return count / point.samples if point.samples else None
 
 
-COLUMNS: Mapping[str, Column] = {
+COLUMNS: Mapping[str, Column[Point]] = {
     "visible": lambda point: _average(point.visible, point),
     "in_flight": lambda point: _average(point.not_visible, point),
     "delayed": lambda point: _average(point.delayed, point),
@@ -84,11 +86,18 @@ def beginning(span: Range, now: Instant, *, live: bool) -> Instant:
 async def queue_series(sampler: Sampler, queue: QueueId, span: Range, now: Instant, *, live: bool) -> Series:
     """All points of a range; only the last few for a page that has the others."""
     points: Sequence[Point] = await sampler.series(queue, beginning(span, now, live=live), now + 1, span.step)
+    series = series_of(span, points, COLUMNS)
+    series.values = {name: [_rounded(value) for value in column] for name, column in series.values.items()}
+    return series
+
+
+def series_of(span: Range, points: Sequence[Sample], columns: Mapping[str, Column[Sample]]) -> Series:
+    """A column of each name, with a number of each point."""
     return Series(
         x=[point.at // SECOND for point in points],
         step=span.step // SECOND,
         span=span.span // SECOND,
-        values={name: [_rounded(column(point)) for point in points] for name, column in COLUMNS.items()},
+        values={name: [column(point) for point in points] for name, column in columns.items()},
     )
 
 

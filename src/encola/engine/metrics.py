@@ -137,16 +137,7 @@ class Vitals(msgspec.Struct):
 
 
 LEVELS = ("visible", "not_visible", "delayed", "age", "age_new", "age_retrying", "busy", "idle", "parked")
-COUNTERS = ("sent", "sent_bytes", "received", "deleted", "empty_receives", "dead_lettered")
 SERVER_LEVELS = ("connections", "parked", "store_bytes")
-
-
-def merge_points(at: Instant, points: Iterable[Point]) -> Point:
-    """One point for the longer interval that begins at ``at``. Without points it has no samples."""
-    whole = Point(at)
-    for point in points:
-        absorb(whole, point)
-    return whole
 
 
 def absorb(whole: Point, point: Point) -> None:

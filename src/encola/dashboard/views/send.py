@@ -8,8 +8,6 @@ from encola.dashboard.page import Done, Page, Refused, Visit
 from encola.protocols.sqs import sending
 from encola.protocols.sqs import shapes as s
 
-ATTRIBUTES_LENGTH_MAX = 300_000
-
 
 class Send(msgspec.Struct):
     """The twin: what a message to this queue needs."""

@@ -1,19 +1,16 @@
 """The server: how durable its day is. Commits and their time on the disk, connections, size, what the pages cost."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from encola.dashboard.page import Page, Visit
-from encola.dashboard.series import RANGES, Range, Series, beginning, range_of
+from encola.dashboard.series import RANGES, Column, Range, Series, beginning, range_of, series_of
 from encola.engine.message import Instant
 from encola.engine.metrics import COMMIT_BUCKETS, GROUP_BUCKETS, ServerPoint
-from encola.engine.queue import SECOND
 from encola.metrics.sampler import Sampler
 
-Column = Callable[[ServerPoint], float | None]
-
-COLUMNS: Mapping[str, Column] = {
+COLUMNS: Mapping[str, Column[ServerPoint]] = {
     "commits": lambda point: point.commits / point.samples,
     "calls": lambda point: point.calls / point.samples,
     "group": lambda point: point.calls / point.commits if point.commits else None,
@@ -88,9 +85,4 @@ def _bars(limits: Sequence[float], counts: Sequence[int]) -> list[Bar]:
 
 async def _series(sampler: Sampler, span: Range, now: Instant, *, live: bool) -> Series:
     points = await sampler.server_series(beginning(span, now, live=live), now + 1, span.step)
-    return Series(
-        x=[point.at // SECOND for point in points],
-        step=span.step // SECOND,
-        span=span.span // SECOND,
-        values={name: [column(point) for point in points] for name, column in COLUMNS.items()},
-    )
+    return series_of(span, points, COLUMNS)
