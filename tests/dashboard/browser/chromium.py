@@ -3,12 +3,24 @@
 It needs Debian's package ``chromium``, which ``.ci/run`` installs where it can.
 """
 
+import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Playwright, Request
+import pytest
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Dialog,
+    Page,
+    Playwright,
+    Request,
+    sync_playwright,
+)
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
@@ -35,6 +47,20 @@ def program() -> str | None:
 
 def launch(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=program(), args=list(FLAGS))
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """A browser; while it runs, no other event loop may run in this thread. Where there is none, tests are skipped,
+    but in CI they fail."""
+    if program() is None:
+        if os.environ.get("CI"):
+            pytest.fail("Chromium is not installed, and this is CI")
+        pytest.skip("Chromium is not installed")
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        yield browser
+        browser.close()
 
 
 class Watch:

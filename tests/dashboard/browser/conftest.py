@@ -8,10 +8,9 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from . import chromium
-from .chromium import Desktop, Watch
+from .chromium import Desktop, Watch, launched
 from .shop import Shop
 
 PATIENCE_MILLISECONDS = 20_000
@@ -28,14 +27,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    if chromium.program() is None:
-        if os.environ.get("CI"):
-            pytest.fail("Chromium is not installed, and this is CI")
-        pytest.skip("Chromium is not installed")
-    with sync_playwright() as playwright:
-        launched = chromium.launch(playwright)
-        yield launched
-        launched.close()
+    with launched() as one:
+        yield one
 
 
 @pytest.fixture(scope="package")

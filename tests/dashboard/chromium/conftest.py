@@ -4,7 +4,6 @@ Playwright's synchronous interface keeps an event loop in this thread as long as
 """
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from ...process import ServerProcess
-from .window import WAIT_MILLISECONDS, Complaints, chromium, context
+from ..browser.chromium import launched
+from .window import WAIT_MILLISECONDS, Complaints, context
 
 ATTACK = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
 HERE = Path(__file__).parent
@@ -24,13 +24,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.browser)
-            if shutil.which("chromium") is None:
-                item.add_marker(pytest.mark.skip(reason="Chromium is not installed (Debian: chromium)"))
 
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    with chromium() as one:
+    with launched() as one:
         yield one
 
 

@@ -1,37 +1,16 @@
-"""Chromium for tests, and a page that is watched: whatever its console complains of fails the test."""
+"""A page that is watched: whatever its console complains of fails the test."""
 
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 DESK = {"width": 1280, "height": 800}
 WAIT_MILLISECONDS = 20_000
 """How long a page may take for what a test expects; it goes on as soon as it is there."""
 
 REFUSED = "status of 400"
 """What the console says of a form that was refused."""
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """A browser; while it runs, no other event loop may run in this thread."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(FLAGS))
-        yield browser
-        browser.close()
 
 
 @dataclass
