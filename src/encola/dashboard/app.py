@@ -20,7 +20,7 @@ from encola.dashboard.assets import Assets
 from encola.dashboard.config import is_base_path
 from encola.dashboard.fields import FORM, Fields, FieldsError
 from encola.dashboard.house import House
-from encola.dashboard.links import UI, Links
+from encola.dashboard.links import UI, Links, without_base
 from encola.dashboard.live import Live, TooManyViewersError
 from encola.dashboard.page import Attachment, NotFound, Page, Refused, Visit
 from encola.dashboard.render import Renderer
@@ -93,11 +93,8 @@ class Dashboard:
 
     async def handle(self, request: Request) -> Response:
         """Answers any request; raises nothing but cancellation."""
-        target = request.target
         base = self._base(request)
-        if self._config.base_path and target.startswith(self._config.base_path):
-            target = target.removeprefix(self._config.base_path) or "/"
-        path, _, query = target.partition("?")
+        path, _, query = without_base(request.target, self._config.base_path).partition("?")
         path = path.removeprefix(UI).strip("/")
         if path.startswith("static/"):
             return self._static(path, request)
@@ -315,10 +312,7 @@ NOBODY = Visitor("nobody", Identity("", "", "", "", "", "", (), (), unlimited=Fa
 
 def is_ours(request: Request, base_path: str = "") -> bool:
     """Is it for the dashboard? Pages are below ``/ui``; the root is ours if a browser asks for it without an action."""
-    target = request.target
-    if base_path and target.startswith(base_path):
-        target = target.removeprefix(base_path) or "/"
-    path, _, query = target.partition("?")
+    path, _, query = without_base(request.target, base_path).partition("?")
     if path == UI or path.startswith(UI + "/"):
         return True
     return path == "/" and request.method in ("GET", "HEAD") and not _is_query_api(query, request.headers)

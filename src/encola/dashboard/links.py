@@ -8,6 +8,11 @@ UI = "/ui"
 JOB_IN_PATH_MAX = 1_500
 
 
+def without_base(target: str, base: str) -> str:
+    """A request's target without the path at which a proxy shows the server, where it came with it."""
+    return target.removeprefix(base) or "/"
+
+
 class Links:
     """``base`` comes first in every address; ``account`` is named in those of pages if it is not ``home``."""
 
