@@ -12,8 +12,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from ...process import ServerProcess
-from ..browser.chromium import launched
-from .window import WAIT_MILLISECONDS, Complaints, context
+from ..browser.chromium import Watch, launched
+from .window import WAIT_MILLISECONDS, context
 
 ATTACK = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
 HERE = Path(__file__).parent
@@ -33,18 +33,18 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def complaints() -> Complaints:
-    return Complaints()
+def watch() -> Watch:
+    return Watch()
 
 
 @pytest.fixture
-def page(browser: Browser, server: ServerProcess, complaints: Complaints) -> Iterator[Page]:
+def page(browser: Browser, server: ServerProcess, watch: Watch) -> Iterator[Page]:
     """At a desk; ``page.goto("queues-new")`` opens a page below /ui."""
     with context(browser, server.url) as made:
         page = made.new_page()
-        complaints.watch(page)
+        watch.page(page)
         yield page
-    assert complaints.unexpected == []
+    assert watch.problems == []
 
 
 @pytest.fixture

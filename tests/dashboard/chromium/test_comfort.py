@@ -7,7 +7,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from ...process import ServerProcess, client
-from .window import Complaints, context
+from ..browser.chromium import Watch
+from .window import context
 
 
 def test_keys_lead_through_the_list_and_the_pages(page: Page, orders: str) -> None:
@@ -66,16 +67,14 @@ def test_without_scripts_pages_show_and_act(browser: Browser, server: ServerProc
 
 
 @pytest.mark.crash
-def test_an_open_page_outlives_a_restart_of_the_server(
-    browser: Browser, tmp_path: Path, complaints: Complaints
-) -> None:
+def test_an_open_page_outlives_a_restart_of_the_server(browser: Browser, tmp_path: Path, watch: Watch) -> None:
     with ServerProcess(tmp_path / "first") as first:
         port = first.port  # that the system found free; the server must come back to the same one
     with ServerProcess(tmp_path, port=port) as server, context(browser, server.url) as made:
         url = client(server.url).create_queue(QueueName="orders")["QueueUrl"]
         page = made.new_page()
-        complaints.expected += ["net::ERR_"]
-        complaints.watch(page)
+        watch.allow("net::ERR_")
+        watch.page(page)
         page.goto("queues/orders")
         state = page.locator("#state")
         expect(state).to_have_text("live")
@@ -85,4 +84,4 @@ def test_an_open_page_outlives_a_restart_of_the_server(
         expect(state).to_have_text("live")
         client(server.url).send_message(QueueUrl=url, MessageBody="after")
         expect(page.locator(".tile", has_text=re.compile("^Waiting")).locator("dd")).to_have_text("1")
-        assert complaints.unexpected == []
+        assert watch.problems == []

@@ -5,7 +5,7 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
-from .window import REFUSED, Complaints
+from ..browser.chromium import Watch
 
 
 def _rows(page: Page) -> Any:
@@ -50,9 +50,9 @@ def test_a_message_of_the_list_has_a_page_of_its_own(page: Page, orders: str) ->
 
 
 def test_a_filter_finds_by_text_and_by_attribute_and_stands_in_the_address(
-    page: Page, sqs: Any, orders: str, complaints: Complaints
+    page: Page, sqs: Any, orders: str, watch: Watch
 ) -> None:
-    complaints.expected.append(REFUSED)
+    watch.refusal(400)
     url = sqs.get_queue_url(QueueName=orders)["QueueUrl"]
     blue = {"tenant": {"DataType": "String", "StringValue": "blue"}}
     sqs.send_message(QueueUrl=url, MessageBody="tea for blue", MessageAttributes=blue)

@@ -6,7 +6,7 @@ from typing import Any
 from playwright.sync_api import Page, expect
 
 from ...process import ServerProcess
-from .window import REFUSED, Complaints
+from ..browser.chromium import Watch
 
 
 def _tile(page: Page, label: str) -> Any:
@@ -67,10 +67,8 @@ def test_the_page_of_a_queue_follows_and_draws_its_charts(page: Page, sqs: Any, 
         expect(page.locator(".chart canvas")).to_have_count(4)
 
 
-def test_a_queue_is_made_and_bad_input_stays_in_the_form(
-    page: Page, sqs: Any, name: str, complaints: Complaints
-) -> None:
-    complaints.expected.append(REFUSED)
+def test_a_queue_is_made_and_bad_input_stays_in_the_form(page: Page, sqs: Any, name: str, watch: Watch) -> None:
+    watch.refusal(400)
     page.goto("./")
     page.get_by_role("link", name="Create a queue").click()
     page.get_by_label("Name").fill("not a name!")
@@ -84,9 +82,9 @@ def test_a_queue_is_made_and_bad_input_stays_in_the_form(
 
 
 def test_a_message_is_sent_with_attributes_and_a_note_tells_its_id(
-    page: Page, sqs: Any, orders: str, complaints: Complaints
+    page: Page, sqs: Any, orders: str, watch: Watch
 ) -> None:
-    complaints.expected.append(REFUSED)
+    watch.refusal(400)
     body = "<img src=x onerror=\"document.title='taken'\">"
     page.goto(f"queues/{orders}/send")
     page.get_by_label("Body").fill(body)
@@ -124,8 +122,8 @@ def test_a_paused_queue_gives_nothing_until_it_is_resumed(page: Page, sqs: Any, 
     assert sqs.receive_message(QueueUrl=_url(sqs, orders))["Messages"]
 
 
-def test_to_purge_or_delete_a_queue_one_types_its_name(page: Page, orders: str, complaints: Complaints) -> None:
-    complaints.expected.append(REFUSED)
+def test_to_purge_or_delete_a_queue_one_types_its_name(page: Page, orders: str, watch: Watch) -> None:
+    watch.refusal(400)
     page.goto(f"queues/{orders}")
     page.get_by_role("link", name="Purge…").click()
     page.get_by_label("Type the queue's name").fill("another")
@@ -145,10 +143,8 @@ def test_to_purge_or_delete_a_queue_one_types_its_name(page: Page, orders: str, 
     )
 
 
-def test_attributes_are_changed_and_a_refused_change_says_why(
-    page: Page, sqs: Any, orders: str, complaints: Complaints
-) -> None:
-    complaints.expected.append(REFUSED)
+def test_attributes_are_changed_and_a_refused_change_says_why(page: Page, sqs: Any, orders: str, watch: Watch) -> None:
+    watch.refusal(400)
     page.goto(f"queues/{orders}/configuration")
     field = page.locator("input[name=VisibilityTimeout]")
     field.fill("ninety")

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from ..browser.chromium import Watch
 from ..browser.shop import Shop
 from ..browser.shop_tasks import shop as shop_app
-from .window import Complaints, context
+from .window import context
 
 
 @pytest.fixture(scope="module")
@@ -19,13 +20,13 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 
 
 @pytest.fixture
-def desk(browser: Browser, shop: Shop, complaints: Complaints) -> Iterator[Page]:
+def desk(browser: Browser, shop: Shop, watch: Watch) -> Iterator[Page]:
     """A page at the shop."""
     with context(browser, shop.server.url) as made:
         page = made.new_page()
-        complaints.watch(page)
+        watch.page(page)
         yield page
-    assert complaints.unexpected == []
+    assert watch.problems == []
 
 
 def _badge(page: Page) -> Any:
